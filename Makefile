@@ -1,0 +1,68 @@
+# Every target sets up .venv by itself; the only things needed are Python >= 3.11 and make.
+#   make test PYTHON=python3.12      another interpreter
+#   make test JOBS=8                 more test processes (one thread each)
+
+PYTHON ?= python3
+VENV   ?= .venv
+JOBS   ?= 2
+EXTRAS  = dev
+BIN     = $(VENV)/bin
+# One thread per test process: JOBS of them fill the machine, and sums do not depend on its size.
+PYTEST  = OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+CODE    = src tests tools benchmarks examples
+DEMO    = src/nanovl/assets/demo
+
+.DEFAULT_GOAL := help
+.PHONY: help setup check fmt test test-all bench docs demo
+
+help: ## show this list
+	@sed -n 's/^\([a-z-]*\):.*## /make \1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-14s %s\n", $$1, $$2}'
+
+setup: $(VENV)/.installed ## create .venv and install nanovl with the developer tools
+
+check: $(VENV)/.installed ## formatting, lint, types, import contracts
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+fmt: $(VENV)/.installed ## rewrite the code in the house format
+	$(BIN)/ruff format $(CODE)
+	$(BIN)/ruff check --fix $(CODE)
+
+test: $(VENV)/.installed ## the fast tests (minutes on two cores)
+	$(PYTEST) -n $(JOBS) --dist loadfile -m "not slow and not gpu"
+
+test-all: $(VENV)/.installed-all ## every test that needs no GPU, speech and tokenizer data included
+	$(PYTEST) -n $(JOBS) --dist loadfile -m "not gpu"
+
+bench: $(VENV)/.installed ## the benchmarks once, at their smallest size
+	$(BIN)/python -m benchmarks.smoke
+
+docs: $(VENV)/.installed ## regenerate the command-line page and run the code blocks of all documents
+	$(BIN)/python tools/cli_page.py
+	$(PYTEST) tests/e2e/test_docs.py
+
+demo: $(VENV)/.installed ## ask a question about a bundled picture
+	@echo '$$ nanovl "What is the total?" -a $(DEMO)/receipt.png'
+	@$(BIN)/nanovl "What is the total?" -a $(DEMO)/receipt.png -o max_tokens 64
+
+$(VENV)/.installed: pyproject.toml | $(VENV)/.python
+	$(BIN)/python -m pip install --quiet --editable '.[$(EXTRAS)]'
+	@touch $@
+
+$(VENV)/.installed-all: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --editable '.[$(EXTRAS),speech-test,tekken-test]'
+	@touch $@
+
+$(VENV)/.python:
+	@command -v $(PYTHON) >/dev/null || { \
+	  echo "nanovl needs Python 3.11 or newer, and '$(PYTHON)' was not found." \
+	       "Install one or name it: make $(MAKECMDGOALS) PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "nanovl needs Python 3.11 or newer, and '$(PYTHON)' is $$($(PYTHON) -V 2>&1)." \
+	       "Name another one: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+	  echo "$(PYTHON) could not create a virtual environment;" \
+	       "on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+	@touch $@

@@ -1,0 +1,392 @@
+"""Which number format every linear layer is stored in, found from the tensors themselves.
+
+Detection looks at dtypes, shapes and companion tensors only; configuration files are read to
+cross-check, never to decide. Values of scales are validated when they are read. The module builds
+no network modules (`build.py` does) and writes nothing (`quant_config.py` does).
+
+Source: quantization specification, sections 5.6, 6.1 and 6.2; model specification, section 9.6.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+
+from nanovl.core.errors import CheckpointError
+
+__all__ = [
+    "COMPANIONS",
+    "QuantMetadata",
+    "StoredLinear",
+    "check_codes",
+    "check_scale",
+    "cross_check",
+    "detect",
+    "is_excluded",
+    "module_of",
+    "needs_input_scale",
+    "parse_metadata",
+]
+
+# Everything that may stand beside a weight, longest first so that suffixes are unambiguous.
+COMPANIONS = (
+    "weight_global_scale",
+    "weight_zero_point",
+    "input_global_scale",
+    "weight_scale_inv",
+    "weight_scale_2",
+    "weight_packed",
+    "weight_scale",
+    "weight_shape",
+    "input_scale",
+    "weight",
+)
+
+_FLOAT = frozenset({"BF16", "F16", "F32"})
+
+
+class HeaderEntry(Protocol):
+    """What detection needs to know about a tensor."""
+
+    @property
+    def dtype(self) -> str: ...
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredLinear:
+    """How one linear layer is stored.
+
+    Attributes:
+        module: Canonical module name.
+        kind: "plain", "fp8", "fp8-channel", "fp8-block", "nvfp4", "nvfp4-ct", "int8", "int4-ct".
+        shape: (outputs, inputs) of the weight it stands for.
+        roles: Companion roles that are present, "weight" or "weight_packed" included.
+    """
+
+    module: str
+    kind: str
+    shape: tuple[int, int]
+    roles: frozenset[str]
+
+    @property
+    def label(self) -> str:
+        """Name of the format without its on-disk variant."""
+        return self.kind.split("-")[0]
+
+    @property
+    def has_input_scale(self) -> bool:
+        """Whether a static activation scale is stored."""
+        return bool(self.roles & {"input_scale", "input_global_scale"})
+
+    def name(self, role: str) -> str:
+        """Name of the tensor with a role."""
+        return f"{self.module}.{role}"
+
+
+def module_of(name: str) -> tuple[str, str] | None:
+    """Split a tensor name into module and companion role; None for other tensors."""
+    module, _, role = name.rpartition(".")
+    return (module, role) if module and role in COMPANIONS else None
+
+
+def detect(module: str, entries: Mapping[str, HeaderEntry]) -> StoredLinear:
+    """Find the format of a layer.
+
+    Args:
+        module: Its name, for messages.
+        entries: Companion role -> dtype and shape, for all tensors of the module found on disk.
+
+    Raises:
+        CheckpointError: A combination no known exporter writes.
+    """
+    found = {role: (e.dtype, e.shape) for role, e in entries.items()}
+    main = found.get("weight") or found.get("weight_packed")
+    if main is None or len(main[1]) != 2:
+        raise _unknown(module, found)
+    (dtype, (n, k)), scale = main, found.get("weight_scale")
+    packed = "weight_packed" in found
+    if packed and "weight" in found:
+        raise _unknown(module, found)
+    kind = ""
+    if not packed and dtype in _FLOAT and not set(found) - {"weight"}:
+        kind = "plain"
+    elif not packed and dtype == "F8_E4M3" and scale is not None and scale[0] in _FLOAT:
+        kind = _fp8_kind(scale[1], n, k)
+    elif not packed and dtype == "U8" and "weight_scale_2" in found and _is_nvfp4(scale, n, k):
+        kind, k = "nvfp4", 2 * k
+    elif packed and dtype == "U8" and "weight_global_scale" in found and _is_nvfp4(scale, n, k):
+        kind, k = "nvfp4-ct", 2 * k
+    elif not packed and dtype == "I8" and scale is not None and scale[1] in ((n,), (n, 1)):
+        kind = "int8"
+    elif packed and dtype == "I32" and scale is not None and "weight_shape" in found:
+        groups = scale[1][1] if len(scale[1]) == 2 else 0
+        if groups and scale[1][0] == n and (8 * k) % groups == 0:
+            kind, k = "int4-ct", 8 * k
+    if not kind or set(found) - _ROLES[kind]:
+        raise _unknown(module, found)
+    for role in ("weight_scale_2", "weight_global_scale", "input_scale", "input_global_scale"):
+        if role in found and (found[role][1] not in ((), (1,), (1, 1)) or found[role][0] != "F32"):
+            raise CheckpointError(
+                f"tensor '{module}.{role}': got {found[role][0]} {list(found[role][1])}, "
+                "expected one F32 number"
+            )
+    return StoredLinear(module=module, kind=kind, shape=(n, k), roles=frozenset(found))
+
+
+_ROLES = {
+    "plain": {"weight"},
+    "fp8": {"weight", "weight_scale", "input_scale"},
+    "fp8-channel": {"weight", "weight_scale", "input_scale"},
+    "fp8-block": {"weight", "weight_scale"},
+    "nvfp4": {"weight", "weight_scale", "weight_scale_2", "input_scale"},
+    "nvfp4-ct": {"weight_packed", "weight_scale", "weight_global_scale", "input_global_scale"},
+    "int8": {"weight", "weight_scale"},
+    "int4-ct": {"weight_packed", "weight_scale", "weight_shape"},
+}
+
+
+def _fp8_kind(scale: tuple[int, ...], n: int, k: int) -> str:
+    if scale in ((), (1,), (1, 1)):
+        return "fp8"
+    if scale in ((n,), (n, 1)):
+        return "fp8-channel"
+    grid = (scale[0], scale[2]) if len(scale) == 4 else scale
+    return "fp8-block" if grid == (-(-n // 128), -(-k // 128)) else ""
+
+
+def _is_nvfp4(scale: tuple[str, tuple[int, ...]] | None, n: int, half: int) -> bool:
+    return scale is not None and scale == ("F8_E4M3", (n, half // 8)) and half % 8 == 0
+
+
+def _unknown(module: str, found: Mapping[str, tuple[str, tuple[int, ...]]]) -> CheckpointError:
+    listing = ", ".join(f"{role} {d} {list(s)}" for role, (d, s) in sorted(found.items()))
+    return CheckpointError(
+        f"layer '{module}': {listing or 'no tensors'} is no combination nanovl knows; expected a "
+        "plain, FP8, NVFP4, INT8 or INT4 layer as written by ModelOpt or compressed-tensors"
+    )
+
+
+def check_scale(name: str, scale: torch.Tensor) -> torch.Tensor:
+    """Validate the values of a scale tensor and return it.
+
+    Args:
+        name: Tensor name, for messages.
+        scale: Any shape; F8_E4M3, F32, BF16 or F16.
+
+    Raises:
+        CheckpointError: A value is not finite, negative or (but for F8_E4M3 block scales) zero.
+    """
+    if scale.dtype == torch.float8_e4m3fn:
+        # Positive finite codes are 0x00 to 0x7e: one comparison finds NaN and sign bits.
+        if scale.numel() and int(scale.view(torch.uint8).max()) > 0x7E:
+            raise CheckpointError(
+                f"tensor '{name}': block scales contain NaN or negative values; the exporter "
+                "wrote a damaged layer, quantize it again"
+            )
+        return scale
+    if not bool((torch.isfinite(scale) & (scale > 0)).all()):
+        bad = scale[~(torch.isfinite(scale) & (scale > 0))].flatten()[0].item()
+        raise CheckpointError(
+            f"tensor '{name}': got a scale of {bad}, expected finite numbers above zero; the "
+            "exporter wrote a damaged layer, quantize it again"
+        )
+    return scale
+
+
+def check_codes(name: str, weight: torch.Tensor) -> torch.Tensor:
+    """Validate that F8_E4M3 codes (n, k) hold no NaN, and return them.
+
+    Raises:
+        CheckpointError: A byte is 0x7f or 0xff.
+    """
+    flat = weight.reshape(-1).view(torch.int8)
+    step = 1 << 22  # keeps the temporaries small
+    for start in range(0, flat.numel(), step):
+        if bool(((flat[start : start + step] & 0x7F) == 0x7F).any()):
+            raise CheckpointError(
+                f"tensor '{name}': contains NaN codes; the file or its exporter is damaged"
+            )
+    return weight
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuantMetadata:
+    """What the configuration files say about quantization.
+
+    Attributes:
+        method: "modelopt", "compressed-tensors", ...
+        algo: "FP8", "NVFP4", "MIXED_PRECISION", ... in capitals; "" when not given.
+        exclude: Patterns of modules left alone.
+        static_inputs: Whether layers are meant to have static activation scales; None: unknown.
+        kv_cache: Number format of the KV cache, None for the model's own.
+        notes: Disagreements between the two files.
+    """
+
+    method: str = ""
+    algo: str = ""
+    exclude: tuple[str, ...] = ()
+    static_inputs: bool | None = None
+    kv_cache: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+def parse_metadata(
+    hf_quant_config: Mapping[str, Any] | None, quantization_config: Mapping[str, Any] | None
+) -> QuantMetadata | None:
+    """Merge `hf_quant_config.json` and `quantization_config`; None when there is neither.
+
+    Where they disagree `quantization_config` is taken, as vLLM does, and a note says so.
+
+    Raises:
+        CheckpointError: A field has the wrong type.
+    """
+    legacy = _legacy(hf_quant_config) if hf_quant_config else None
+    inline = _inline(quantization_config) if quantization_config else None
+    if legacy is None or inline is None:
+        return inline or legacy
+    notes = []
+    if legacy.algo != inline.algo:
+        notes.append(f"quant_algo: {inline.algo} in config.json, {legacy.algo} in the other file")
+    if set(legacy.exclude) != set(inline.exclude):
+        different = sorted(set(legacy.exclude) ^ set(inline.exclude))
+        notes.append(f"excluded modules differ between the two files: {', '.join(different[:5])}")
+    return QuantMetadata(
+        method=inline.method,
+        algo=inline.algo or legacy.algo,
+        exclude=inline.exclude,
+        static_inputs=inline.static_inputs,
+        kv_cache=inline.kv_cache or legacy.kv_cache,
+        notes=tuple(notes),
+    )
+
+
+def _strings(value: object, what: str) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
+        raise CheckpointError(f"{what}: expected a list of module names, got {value!r:.80}")
+    return tuple(value)
+
+
+def _static_for(algo: str) -> bool | None:
+    if algo in ("FP8", "NVFP4"):
+        return True
+    return False if algo else None
+
+
+def _legacy(data: Mapping[str, Any]) -> QuantMetadata:
+    where = "hf_quant_config.json"
+    section = data.get("quantization")
+    if not isinstance(section, Mapping):
+        raise CheckpointError(f"{where}: expected an object 'quantization'")
+    algo = str(section.get("quant_algo") or "").upper()
+    kv = section.get("kv_cache_quant_algo")
+    return QuantMetadata(
+        method="modelopt",
+        algo=algo,
+        exclude=_strings(section.get("exclude_modules"), f"{where}: exclude_modules"),
+        static_inputs=_static_for(algo),
+        kv_cache=str(kv) if kv else None,
+    )
+
+
+def _inline(data: Mapping[str, Any]) -> QuantMetadata:
+    where = "config.json: quantization_config"
+    algo = str(data.get("quant_algo") or "").upper()
+    groups = data.get("config_groups")
+    static = _static_for(algo)
+    if isinstance(groups, Mapping) and groups:
+        inputs = [g.get("input_activations") for g in groups.values() if isinstance(g, Mapping)]
+        static = all(isinstance(i, Mapping) and i.get("dynamic") is False for i in inputs)
+        if algo == "MIXED_PRECISION":
+            static = None
+    return QuantMetadata(
+        method=str(data.get("quant_method") or ""),
+        algo=algo,
+        exclude=_strings(data.get("ignore", data.get("exclude_modules")), f"{where}.ignore"),
+        static_inputs=static,
+        kv_cache="FP8" if data.get("kv_cache_scheme") else None,
+    )
+
+
+def is_excluded(module: str, patterns: Iterable[str]) -> bool:
+    """Whether an ignore list covers a module, by the rules of the engines that read it.
+
+    An entry covers a module by equality, as a substring or as a shell wildcard, also with
+    "language_model." left out; `path*` covers `path` and everything below it.
+    """
+    names = (module, module.removeprefix("language_model."))
+    for pattern in patterns:
+        short = pattern.removeprefix("language_model.")
+        for name in names:
+            for entry in {pattern, short}:
+                if entry and (entry in name or fnmatch.fnmatchcase(name, entry)):
+                    return True
+                if entry.endswith("*") and (name + ".").startswith(entry[:-1].rstrip(".") + "."):
+                    return True
+    return False
+
+
+def cross_check(layers: Mapping[str, StoredLinear], metadata: QuantMetadata | None) -> list[str]:
+    """Compare what is stored with what the configuration files say.
+
+    Args:
+        layers: Detected formats of all layers that could be quantized.
+        metadata: Content of the configuration files.
+
+    Returns:
+        One message per disagreement; the tensors win in every case.
+    """
+    quantized = [m for m, layer in layers.items() if layer.kind != "plain"]
+    if metadata is None:
+        return ["quantized tensors without any quantization config"] if quantized else []
+    notes = list(metadata.notes)
+    if metadata.algo not in ("", "MIXED_PRECISION") and not quantized:
+        notes.append(f"the config says {metadata.algo} but every layer is stored plain")
+    for module in quantized:
+        if is_excluded(module, metadata.exclude):
+            notes.append(f"'{module}' is listed as excluded but stored quantized")
+    if quantized:
+        kinds = {_shape_free(m) for m in quantized}
+        for module, layer in layers.items():
+            if (
+                layer.kind == "plain"
+                and _shape_free(module) in kinds
+                and not is_excluded(module, metadata.exclude)
+            ):
+                notes.append(f"'{module}' is stored plain but not listed as excluded")
+    return notes
+
+
+def _shape_free(module: str) -> str:
+    return module.rsplit(".", 1)[-1]
+
+
+def needs_input_scale(
+    layers: Mapping[str, StoredLinear], metadata: QuantMetadata | None
+) -> list[str]:
+    """Layers that lack the static activation scale they must have.
+
+    A layer must have one when the config promises static activations, or when another layer of
+    the same format has one.
+
+    Returns:
+        Names of the missing tensors.
+    """
+    missing = []
+    formats = {layer.kind for layer in layers.values() if layer.has_input_scale}
+    for layer in layers.values():
+        if layer.kind not in ("fp8", "nvfp4", "nvfp4-ct") or layer.has_input_scale:
+            continue
+        promised = metadata is not None and metadata.static_inputs is True
+        if promised or layer.kind in formats:
+            role = "input_global_scale" if layer.kind == "nvfp4-ct" else "input_scale"
+            missing.append(layer.name(role))
+    return missing

@@ -1,0 +1,41 @@
+"""Where things are on disk, and the environment variables nanovl reads.
+
+    NANOVL_HOME      downloads, caches and runs (default: ~/.nanovl)
+    NANOVL_DEBUG     "1" shows tracebacks, like --debug
+    NANOVL_LOG       log level for stderr: debug, info, warning, error
+
+This is the only module that reads the environment.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+__all__ = ["asset", "debug_enabled", "home", "log_level", "models_dir"]
+
+
+def home() -> Path:
+    """Folder for everything nanovl keeps between runs; not created here."""
+    value = os.environ.get("NANOVL_HOME", "")
+    return Path(value).expanduser() if value else Path.home() / ".nanovl"
+
+
+def models_dir() -> Path:
+    """Folder for downloaded and generated checkpoints; not created here."""
+    return home() / "models"
+
+
+def asset(*parts: str) -> Path:
+    """A file or folder shipped inside the package."""
+    return Path(__file__).resolve().parent.parent.joinpath("assets", *parts)
+
+
+def debug_enabled() -> bool:
+    """Whether tracebacks are wanted."""
+    return os.environ.get("NANOVL_DEBUG", "") not in ("", "0")
+
+
+def log_level() -> str:
+    """Level name for the log on stderr."""
+    return os.environ.get("NANOVL_LOG", "warning").upper()

@@ -1,0 +1,243 @@
+"""The three mixers of the decoder: Mamba-2, attention, MLP.
+
+Every one maps (t, d) to (t, d); norm and residual live in the layer around it (`lm.py`). Parameter
+names are those of the released checkpoint. Linears are called as modules, so a quantized linear
+may take their place.
+
+Letters: t tokens, d width, h heads, p head width, g groups, n state, k KV heads, e head width.
+
+Source: model specification, sections 2 and 3.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from nanovl.model.config import LMConfig
+from nanovl.model.context import ForwardContext
+from nanovl.ops.activation import squared_relu
+from nanovl.ops.attention import decode_attention, packed_attention, segment_attention
+from nanovl.ops.conv import causal_conv, causal_conv_prefill, causal_conv_step
+from nanovl.ops.norm import gated_rms_norm, rms_norm
+from nanovl.ops.ssd import ssd_prefill, ssd_scan, ssd_step
+
+__all__ = ["MIXERS", "MLP", "Attention", "Mamba2", "RMSNorm"]
+
+
+class RMSNorm(nn.Module):
+    """RMSNorm with a weight, statistics in fp32."""
+
+    def __init__(self, size: int, eps: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(size))
+        self.eps = eps
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(..., size) to the same shape and dtype."""
+        return rms_norm(x, self.weight, self.eps)
+
+
+class GatedRMSNorm(nn.Module):
+    """SiLU gate, then RMSNorm per group of channels."""
+
+    def __init__(self, size: int, eps: float, num_groups: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(size))
+        self.eps = eps
+        self.num_groups = num_groups
+
+    def forward(self, y: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
+        """SSM output y and gate z, both (t, size); result in the dtype of z."""
+        return gated_rms_norm(y, z, self.weight, self.eps, self.num_groups)
+
+
+class Mamba2(nn.Module):
+    """Mamba-2 mixer.
+
+    Args:
+        config: The decoder.
+        cache_index: Number of this layer among the Mamba layers.
+    """
+
+    def __init__(self, config: LMConfig, cache_index: int) -> None:
+        super().__init__()
+        self.config = config
+        self.cache_index = cache_index
+        inner, heads = config.mamba_inner_size, config.mamba_num_heads
+        self.in_proj = nn.Linear(config.hidden_size, config.in_proj_size, bias=False)
+        # Only the parameters of this module are used; see ops.conv for the arithmetic.
+        self.conv1d = nn.Conv1d(
+            config.conv_dim, config.conv_dim, config.conv_kernel, groups=config.conv_dim
+        )
+        self.A_log = nn.Parameter(torch.zeros(heads, dtype=torch.float32))
+        self.D = nn.Parameter(torch.ones(heads, dtype=torch.float32))
+        self.dt_bias = nn.Parameter(torch.zeros(heads, dtype=torch.float32))
+        self.norm = GatedRMSNorm(inner, config.norm_eps, config.num_groups)
+        self.out_proj = nn.Linear(inner, config.hidden_size, bias=False)
+
+    def forward(self, u: torch.Tensor, ctx: ForwardContext) -> torch.Tensor:
+        """(t, d) to (t, d); reads and updates the states of `ctx`'s slots."""
+        c = self.config
+        z, xbc, dt_raw = self.in_proj(u).split(
+            [c.mamba_inner_size, c.conv_dim, c.mamba_num_heads], dim=-1
+        )
+        wide = torch.float64 if u.dtype == torch.float64 else torch.float32
+        # Step sizes and decays are exponents: bf16 would lose the long memory.
+        dt = F.softplus(dt_raw.to(wide) + self.dt_bias.to(wide))  # (t, h)
+        low, high = c.time_step_limit
+        if (low, high) != (0.0, float("inf")):
+            dt = dt.clamp(low, high)
+        A = -torch.exp(self.A_log.to(wide))  # (h,)
+        if ctx.is_decode:
+            y = self._decode(xbc, dt, A, ctx)
+        elif ctx.cache is None:
+            conv = causal_conv(
+                xbc, self.conv1d.weight, self.conv1d.bias, seq_idx=ctx.seq_idx(u.device)
+            )
+            y, _ = ssd_scan(
+                *self._ssm_inputs(conv, dt, A),
+                chunk_size=c.chunk_size,
+                cu_seqlens=ctx.cu_seqlens,
+            )
+        else:
+            parts = [
+                self._continue(xbc[a:b], dt[a:b], A, ctx, slot)
+                for (a, b), slot in zip(ctx.segments, ctx.slots, strict=True)
+            ]
+            y = parts[0] if len(parts) == 1 else torch.cat(parts)
+        return self.out_proj(self.norm(y.reshape(-1, c.mamba_inner_size), z))
+
+    def _ssm_inputs(
+        self, conv: torch.Tensor, dt: torch.Tensor, A: torch.Tensor
+    ) -> tuple[torch.Tensor, ...]:
+        c = self.config
+        bc = c.num_groups * c.ssm_state_size
+        x, B, C = conv.split([c.mamba_inner_size, bc, bc], dim=-1)
+        return (
+            x.unflatten(-1, (c.mamba_num_heads, c.mamba_head_dim)),  # (t, h, p)
+            dt,
+            A,
+            B.unflatten(-1, (c.num_groups, c.ssm_state_size)),  # (t, g, n)
+            C.unflatten(-1, (c.num_groups, c.ssm_state_size)),
+            self.D.to(dt.dtype),
+        )
+
+    def _continue(
+        self,
+        xbc: torch.Tensor,
+        dt: torch.Tensor,
+        A: torch.Tensor,
+        ctx: ForwardContext,
+        slot: int,
+    ) -> torch.Tensor:
+        """New tokens of one cached sequence: (t, h, p)."""
+        assert ctx.cache is not None
+        c = self.config
+        bc = c.num_groups * c.ssm_state_size
+        conv = causal_conv_prefill(
+            xbc, self.conv1d.weight, self.conv1d.bias, ctx.cache.conv[self.cache_index][slot]
+        )  # (channels, t)
+        x, B, C = conv.split([c.mamba_inner_size, bc, bc])
+        return ssd_prefill(
+            x.unflatten(0, (c.mamba_num_heads, c.mamba_head_dim)),
+            dt,
+            A,
+            B.unflatten(0, (c.num_groups, c.ssm_state_size)),
+            C.unflatten(0, (c.num_groups, c.ssm_state_size)),
+            self.D.to(dt.dtype),
+            ctx.cache.ssm[self.cache_index][slot],
+            chunk_size=c.chunk_size,
+        )
+
+    def _decode(
+        self, xbc: torch.Tensor, dt: torch.Tensor, A: torch.Tensor, ctx: ForwardContext
+    ) -> torch.Tensor:
+        """One new token of every sequence: (s, h, p)."""
+        assert ctx.cache is not None
+        conv_all, ssm_all = ctx.cache.conv[self.cache_index], ctx.cache.ssm[self.cache_index]
+        first, last = ctx.slots[0], ctx.slots[-1]
+        if ctx.slots == tuple(range(first, last + 1)):  # neighbours: work on the cache in place
+            conv_state, ssm_state = conv_all[first : last + 1], ssm_all[first : last + 1]
+            conv = causal_conv_step(xbc, self.conv1d.weight, self.conv1d.bias, conv_state)
+            return ssd_step(*self._ssm_inputs(conv, dt, A), ssm_state)
+        index = torch.tensor(ctx.slots, device=xbc.device)
+        conv_state, ssm_state = conv_all[index], ssm_all[index]
+        conv = causal_conv_step(xbc, self.conv1d.weight, self.conv1d.bias, conv_state)
+        y = ssd_step(*self._ssm_inputs(conv, dt, A), ssm_state)
+        conv_all[index], ssm_all[index] = conv_state, ssm_state
+        return y
+
+
+class Attention(nn.Module):
+    """Causal grouped-query attention without positional encoding.
+
+    Args:
+        config: The decoder.
+        cache_index: Number of this layer among the attention layers.
+    """
+
+    def __init__(self, config: LMConfig, cache_index: int) -> None:
+        super().__init__()
+        self.config = config
+        self.cache_index = cache_index
+        q, kv = config.num_heads * config.head_dim, config.num_kv_heads * config.head_dim
+        self.q_proj = nn.Linear(config.hidden_size, q, bias=False)
+        self.k_proj = nn.Linear(config.hidden_size, kv, bias=False)
+        self.v_proj = nn.Linear(config.hidden_size, kv, bias=False)
+        self.o_proj = nn.Linear(q, config.hidden_size, bias=False)
+
+    def forward(self, u: torch.Tensor, ctx: ForwardContext) -> torch.Tensor:
+        """(t, d) to (t, d); reads and extends the KV of `ctx`'s slots."""
+        e = self.config.head_dim
+        q = self.q_proj(u).unflatten(-1, (-1, e))  # (t, h, e)
+        k = self.k_proj(u).unflatten(-1, (-1, e))  # (t, k, e)
+        v = self.v_proj(u).unflatten(-1, (-1, e))
+        if ctx.cache is None:
+            out = packed_attention(q, k, v, ctx.cu_seqlens)
+        else:
+            out = self._cached(q, k, v, ctx)
+        return self.o_proj(out.flatten(-2))
+
+    def _cached(
+        self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, ctx: ForwardContext
+    ) -> torch.Tensor:
+        assert ctx.cache is not None
+        stored = [
+            ctx.cache.append_kv(self.cache_index, slot, k[a:b], v[a:b])
+            for (a, b), slot in zip(ctx.segments, ctx.slots, strict=True)
+        ]
+        if ctx.is_decode:
+            return decode_attention(q, [kv[0] for kv in stored], [kv[1] for kv in stored])
+        parts = [
+            segment_attention(q[a:b], keys, values, past=ctx.cache.lengths[slot])
+            for (a, b), slot, (keys, values) in zip(ctx.segments, ctx.slots, stored, strict=True)
+        ]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
+class MLP(nn.Module):
+    """Linear, squared ReLU, Linear; no gate.
+
+    Args:
+        config: The decoder.
+        cache_index: Ignored; an MLP remembers nothing.
+    """
+
+    def __init__(self, config: LMConfig, cache_index: int) -> None:
+        super().__init__()
+        self.up_proj = nn.Linear(config.hidden_size, config.intermediate_size, bias=False)
+        self.down_proj = nn.Linear(config.intermediate_size, config.hidden_size, bias=False)
+
+    def forward(self, u: torch.Tensor, ctx: ForwardContext) -> torch.Tensor:
+        """(t, d) to (t, d)."""
+        hidden = self.up_proj(u)
+        return self.down_proj(squared_relu(hidden, inplace=not hidden.requires_grad))
+
+
+MIXERS: dict[str, type[Mamba2] | type[Attention] | type[MLP]] = {
+    "M": Mamba2,
+    "*": Attention,
+    "-": MLP,
+}

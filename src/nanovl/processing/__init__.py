@@ -1,0 +1,2 @@
+"""Media and text become tensors: tokenizer, prompt template, pictures, video, documents, speech.
+"""
