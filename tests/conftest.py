@@ -10,7 +10,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import json
 import random
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -80,9 +80,7 @@ def _offline(monkeypatch: pytest.MonkeyPatch) -> None:
     def guarded_getaddrinfo(host: Any, *args: Any, **kwargs: Any) -> Any:
         name = host.decode() if isinstance(host, bytes) else host
         if name not in LOCAL_HOSTS and any(c.isalpha() for c in name) and ":" not in name:
-            raise socket.gaierror(
-                socket.EAI_NONAME, f"tests have no network (looking up {name!r})"
-            )
+            raise socket.gaierror(socket.EAI_NONAME, f"tests have no network (looking up {name!r})")
         return getaddrinfo(host, *args, **kwargs)
 
     monkeypatch.setattr(socket.socket, "connect", guarded_connect)
@@ -91,7 +89,7 @@ def _offline(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def golden(request: pytest.FixtureRequest) -> Iterator[Callable[[str, Any], None]]:
+def golden(request: pytest.FixtureRequest) -> Callable[[str, Any], None]:
     """Compare with a committed file: `golden("name.json", value)`.
 
     Names ending in .json hold JSON values, all others text. With `--update-golden` the file is
@@ -114,7 +112,7 @@ def golden(request: pytest.FixtureRequest) -> Iterator[Callable[[str, Any], None
         else:
             assert text == expected, f"differs from {path}"
 
-    yield compare
+    return compare
 
 
 @pytest.fixture

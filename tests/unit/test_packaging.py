@@ -36,7 +36,9 @@ def exported(path: Path) -> list[str] | None:
         if isinstance(node, ast.Assign) and any(
             isinstance(t, ast.Name) and t.id == "__all__" for t in node.targets
         ):
-            return list(ast.literal_eval(node.value)) if isinstance(node.value, ast.List) else None
+            names = node.value.elts if isinstance(node.value, ast.List) else []
+            plain = [n.value for n in names if isinstance(n, ast.Constant)]
+            return plain if len(plain) == len(names) > 0 else None
     return None
 
 

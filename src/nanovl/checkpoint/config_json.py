@@ -190,8 +190,9 @@ class _Section:
         """Messages for keys that look like a known key which is absent."""
         absent = self.asked - set(self.data)
         found = []
-        for key in sorted(set(self.data) - self.asked):
-            close = difflib.get_close_matches(key, sorted(absent), n=1, cutoff=_TYPO_RATIO)
+        for key in sorted(set(self.data) - self.asked - _WITHOUT_EFFECT):
+            candidates = [name for name in sorted(absent) if abs(len(name) - len(key)) <= 1]
+            close = difflib.get_close_matches(key, candidates, n=1, cutoff=_TYPO_RATIO)
             if close:
                 found.append(f"{self.where}: unknown key {key!r}; did you mean {close[0]!r}?")
         return found

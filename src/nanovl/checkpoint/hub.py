@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import logging
 import re
-import threading
-from collections.abc import Iterable, Iterator
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import huggingface_hub
 from huggingface_hub import errors
+from huggingface_hub.utils.tqdm import tqdm
 
 from nanovl.checkpoint.hf import open_checkpoint
 from nanovl.core import paths
@@ -91,7 +89,7 @@ def _complete_copy(repo_id: str, revision: str | None) -> Path | None:
             )
         )
         open_checkpoint(folder)
-    except (errors.LocalEntryNotFoundError, NanoVLError, OSError, ValueError) as error:
+    except (NanoVLError, OSError, ValueError) as error:
         logger.debug("%s: no complete copy in the default cache (%s)", repo_id, error)
         return None
     return folder
@@ -112,7 +110,7 @@ def _translate(error: Exception, repo_id: str, revision: str | None) -> Checkpoi
         )
     if isinstance(error, errors.RevisionNotFoundError):
         return CheckpointError(f"{where}: the repository has no such revision; check its name")
-    if isinstance(error, errors.OfflineModeIsEnabled):
+    if errors.OfflineModeIsEnabled in (type(error), type(error.__cause__)):
         return CheckpointError(
             f"{where}: not in the cache and the hub is set to offline mode (HF_HUB_OFFLINE); "
             "unset it, or pass a folder"
@@ -129,52 +127,20 @@ def _translate(error: Exception, repo_id: str, revision: str | None) -> Checkpoi
     return CheckpointError(f"{where}: download failed ({type(error).__name__}: {error}); {retry}")
 
 
-def _progress_class(on_event: OnEvent) -> Any:
-    """A stand-in for the progress bars of the package that sends events and draws nothing."""
+def _progress_class(on_event: OnEvent) -> type[tqdm]:
+    """The package's progress bar, sending events instead of drawing."""
 
-    class _Progress:
-        _lock = threading.RLock()
+    class Progress(tqdm):
+        def __init__(self, *args: Any, **options: Any) -> None:
+            # Bytes come in twice, as received and as written to disk; the second is the truth.
+            received = str(options.get("name") or "").endswith(".transfer")
+            self._counts_bytes = options.get("unit") == "B" and not received
+            super().__init__(*args, **{**options, "disable": True})  # type: ignore[no-untyped-call]
 
-        def __init__(self, iterable: Iterable[Any] | None = None, **options: Any) -> None:
-            self.iterable = iterable
-            self.total = options.get("total") or 0
-            self.n = options.get("initial") or 0
-            self.unit = options.get("unit", "it")
-            self.desc = options.get("desc") or ""
-
-        @classmethod
-        def get_lock(cls) -> Any:
-            return cls._lock
-
-        @classmethod
-        def set_lock(cls, lock: Any) -> None:
-            cls._lock = lock
-
-        def __iter__(self) -> Iterator[Any]:
-            for item in self.iterable or ():
-                yield item
-                self.update(1)
-
-        def __enter__(self) -> _Progress:
-            return self
-
-        def __exit__(
-            self,
-            kind: type[BaseException] | None,
-            error: BaseException | None,
-            trace: TracebackType | None,
-        ) -> None:
-            self.close()
-
-        def update(self, n: float | None = 1) -> None:
-            self.n += n or 0
-            if self.unit == "B":
+        def update(self, n: float | None = 1) -> bool | None:
+            self.n += n or 0  # a disabled bar would not count
+            if self._counts_bytes:
                 on_event(Event(name="download", done=self.n, total=self.total or 0, unit="bytes"))
+            return None
 
-        def __getattr__(self, name: str) -> Any:
-            # close, refresh, set_description, set_postfix_str, ...: nothing to draw.
-            if name.startswith("__"):
-                raise AttributeError(name)
-            return lambda *_args, **_kwargs: None
-
-    return _Progress
+    return Progress

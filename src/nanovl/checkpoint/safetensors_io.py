@@ -364,7 +364,11 @@ class SafetensorsWriter:
     def __enter__(self) -> SafetensorsWriter:
         with disk_errors(self.path):
             self._file = self._partial.open("wb", buffering=0)
-            self._put(0, memoryview(self._head))
+            try:
+                self._put(0, memoryview(self._head))
+            except OSError:
+                self._discard()
+                raise
         return self
 
     def __exit__(

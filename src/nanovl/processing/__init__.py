@@ -1,2 +1,1 @@
-"""Media and text become tensors: tokenizer, prompt template, pictures, video, documents, speech.
-"""
+"""Media and text become tensors: tokenizer, prompt template, pictures, video, documents, speech."""

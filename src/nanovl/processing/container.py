@@ -21,7 +21,15 @@ from nanovl.core.conversation import MediaRef
 from nanovl.core.errors import InputError
 from nanovl.processing.media import Kind, Limits, open_media
 
-__all__ = ["AUDIO_CODECS", "FORMATS", "VIDEO_CODECS", "open_container", "sound_of", "video_of"]
+__all__ = [
+    "AUDIO_CODECS",
+    "FORMATS",
+    "VIDEO_CODECS",
+    "is_cover",
+    "open_container",
+    "sound_of",
+    "video_of",
+]
 
 FORMATS = ("mov", "matroska", "avi", "mpegts", "mpeg", "ogg", "flv", "wav", "mp3", "flac", "aac")
 VIDEO_CODECS = (
@@ -93,7 +101,7 @@ def video_of(container: InputContainer, name: str) -> Any:
     Raises:
         InputError: There is none, or its codec is not on the list.
     """
-    tracks = [s for s in container.streams.video if not _is_cover(s)]
+    tracks = [s for s in container.streams.video if not is_cover(s)]
     if not tracks:
         raise InputError(f"{name}: has no video track; attach sound as audio instead")
     return _checked(tracks[0], VIDEO_CODECS, "video", name)
@@ -110,7 +118,8 @@ def sound_of(container: InputContainer, name: str) -> Any:
     return _checked(container.streams.audio[0], AUDIO_CODECS, "audio", name)
 
 
-def _is_cover(stream: Any) -> bool:
+def is_cover(stream: Any) -> bool:
+    """Whether a picture track is the cover picture of a sound file."""
     return bool(stream.disposition & Disposition.attached_pic)
 
 

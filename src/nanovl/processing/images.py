@@ -206,9 +206,7 @@ def _to_rgb(image: Image.Image, background: tuple[int, int, int] | None) -> Imag
         return image.copy()
     if image.mode == "LAB":
         lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
-        return ImageCms.applyTransform(
-            image, ImageCms.buildTransform(lab, srgb, "LAB", "RGB")
-        )
+        return ImageCms.buildTransform(lab, srgb, "LAB", "RGB").apply(image)
     if image.has_transparency_data:
         # Not straight to RGB: a palette with transparency would make that step warn.
         return image.convert("RGBA").convert("RGB")

@@ -32,7 +32,9 @@ KINDS: tuple[Kind, ...] = ("image", "video", "audio", "document")
 MIB = 1 << 20
 # Pillow refuses pictures with more pixels than this whatever the caller allows.
 PILLOW_MAX_PIXELS = 178_956_970
-DATA_URL_HEADER = re.compile(r"data:([\w.+-]+/[\w.+-]+)?((?:;[\w.+-]+=[\w.+-]+)*);base64", re.I | re.A)
+DATA_URL_HEADER = re.compile(
+    r"data:([\w.+-]+/[\w.+-]+)?((?:;[\w.+-]+=[\w.+-]+)*);base64", re.I | re.A
+)
 JPEG_FRAMES = "video/jpeg"
 
 

@@ -78,7 +78,7 @@ def choose_grid(width: int, height: int, max_tiles: int, tile_size: int = 512) -
 
 
 def num_tiles(grid: tuple[int, int], use_thumbnail: bool = True) -> int:
-    """Pictures the encoder sees for a grid; the thumbnail counts when there is more than one tile."""
+    """Pictures the encoder sees: the tiles, and a thumbnail when there is more than one."""
     area = grid[0] * grid[1]
     return area + 1 if use_thumbnail and area > 1 else area
 
@@ -115,9 +115,7 @@ def fit_tile_budget(
     return 1
 
 
-def matching_size(
-    width: int, height: int, max_tiles: int, tile_size: int = 512
-) -> tuple[int, int]:
+def matching_size(width: int, height: int, max_tiles: int, tile_size: int = 512) -> tuple[int, int]:
     """Size of the uncut picture that holds the same pixels the tiles would: (width, height)."""
     columns, rows = choose_grid(width, height, max_tiles, tile_size)
     return columns * tile_size, rows * tile_size

@@ -16,6 +16,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import av
@@ -36,10 +37,11 @@ __all__ = ["VideoInfo", "load_frames", "probe"]
 logger = logging.getLogger(__name__)
 
 DEFAULT_LIST_FPS = 2.0
-# A step between frames this far from the usual one makes the rate variable.
-RATE_TOLERANCE = 0.5
-# How far a container's word about the rate may be from what its packets say.
-RATE_MISMATCH = 0.05
+# Counting frames may misplace one by this much before times are used instead, in seconds.
+MAX_DRIFT_S = 0.25
+# How far a container's word about the rate may be from what its packets say; a few missing frames
+# are within it, fields counted as frames are not.
+RATE_MISMATCH = 0.3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,12 +113,10 @@ def probe(ref: MediaRef, limits: Limits, *, fps: float | None = None) -> VideoIn
             has_audio=False,
         )
     with open_container(ref, "video", limits) as container:
-        stream = video_of(container, ref.name)
-        _check_frame_size(stream.width, stream.height, ref.name, limits)
-        timeline = _read_timeline(container, stream, ref.name, limits)
+        timeline = _read_timeline(container, ref.name, limits)
         has_audio = len(container.streams.audio) > 0
     with open_container(ref, "video", limits) as container:
-        stream = video_of(container, ref.name)
+        stream = _decodable(container, ref.name, limits)
         height, width = _pixels_of(_first_frame(container, stream, ref.name)).shape[:2]
     duration = timeline.count / timeline.fps if timeline.fps > 0 else 0.0
     if duration > limits.max_video_s:
@@ -165,7 +165,7 @@ def load_frames(
     ref = localize(ref, "video", limits)
     if len(indices) > limits.max_frames:
         raise InputError(f"{ref.name}: {len(indices)} frames wanted, limit {limits.max_frames}")
-    if not indices or any(a > b for a, b in zip(indices, indices[1:], strict=False)):
+    if not indices or any(a > b for a, b in pairwise(indices)):
         raise InputError(f"{ref.name}: frame numbers must be given and rise")
     out = torch.empty(len(indices), 3, *size, dtype=dtype)
     slot = 0
@@ -186,12 +186,12 @@ def _pictures(
             yield open_image(frames[index], limits), 1
         return
     with open_container(ref, "video", limits) as container:
-        timeline = _read_timeline(container, video_of(container, ref.name), ref.name, limits)
+        timeline = _read_timeline(container, ref.name, limits)
     _check_indices(indices, timeline.count, ref.name)
     is_counted = timeline.pts.size == 0
     wanted = list(indices) if is_counted else [timeline.tick_of(i) for i in indices]
     with open_container(ref, "video", limits) as container:
-        stream = video_of(container, ref.name)
+        stream = _decodable(container, ref.name, limits)
         stream.thread_type = "AUTO"
         # Seeking pays when few of the stretches between key frames are looked at.
         if not is_counted and 3 * len(set(wanted)) < timeline.keys.size:
@@ -227,7 +227,9 @@ def _match(
         yield _pixels_of(latest), len(wanted) - slot
     if replaced:
         logger.warning(
-            "%s: %d of %d frames do not decode; their neighbours are shown", name, replaced,
+            "%s: %d of %d frames do not decode; their neighbours are shown",
+            name,
+            replaced,
             len(wanted),
         )
 
@@ -260,7 +262,7 @@ def _decode_by_seeking(
                 if frame.pts >= tick:
                     break
             if found is not None and not landed_late:
-                yield max(tick, found.pts) if found.pts >= tick else found.pts, found
+                yield found.pts, found
                 break
 
 
@@ -283,6 +285,14 @@ def _decode(container: InputContainer, stream: Any) -> Iterator[Any]:
         yield from frames
 
 
+def _decodable(container: InputContainer, name: str, limits: Limits) -> Any:
+    """The picture track, told to refuse frames that suddenly become huge."""
+    stream = video_of(container, name)
+    # Twice the limit leaves room for the padding codecs add.
+    stream.codec_context.options = {"max_pixels": str(2 * limits.max_pixels)}
+    return stream
+
+
 def _first_frame(container: InputContainer, stream: Any, name: str) -> Any:
     frame = next(_decode(container, stream), None)
     if frame is None:
@@ -290,10 +300,10 @@ def _first_frame(container: InputContainer, stream: Any, name: str) -> Any:
     return frame
 
 
-def _read_timeline(
-    container: InputContainer, stream: Any, name: str, limits: Limits
-) -> _Timeline:
+def _read_timeline(container: InputContainer, name: str, limits: Limits) -> _Timeline:
     """Read all packets (not decoding them): containers' own frame counts may be 0 or wrong."""
+    stream = video_of(container, name)
+    _check_frame_size(stream.width, stream.height, name, limits)
     pts: list[int] = []
     keys: list[int] = []
     count = 0
@@ -316,19 +326,17 @@ def _read_timeline(
         return _Timeline(count=count, pts=none, keys=none, fps=rate, is_variable=False)
     ticks = np.sort(np.asarray(pts, np.int64))
     if count < 2:
-        return _Timeline(count=1, pts=ticks, keys=ticks[:1], fps=rate, is_variable=False)
-    span_s = float((ticks[-1] - ticks[0]) * stream.time_base)
-    measured = (count - 1) / span_s
-    steps = np.diff(ticks)
-    usual = float(np.median(steps))
-    # One tick of tolerance: containers that count milliseconds round every step.
-    is_variable = bool((np.abs(steps - usual) > RATE_TOLERANCE * usual + 1).any())
+        return _Timeline(count=1, pts=ticks, keys=ticks, fps=rate, is_variable=False)
+    time_base = float(stream.time_base)
+    measured = (count - 1) / (float(ticks[-1] - ticks[0]) * time_base)
+    drift_s = np.abs(ticks - np.linspace(ticks[0], ticks[-1], count)).max() * time_base
+    is_variable = bool(drift_s > MAX_DRIFT_S)
     if is_variable or rate <= 0 or abs(rate - measured) > RATE_MISMATCH * measured:
         rate = measured
     return _Timeline(
         count=count,
         pts=ticks,
-        keys=np.sort(np.asarray(keys or [ticks[0]], np.int64)),
+        keys=np.sort(np.asarray(keys or pts[:1], np.int64)),
         fps=rate,
         is_variable=is_variable,
     )

@@ -47,7 +47,7 @@ def assert_close(
     error = torch.where(a == b, torch.zeros_like(a), (a - b).abs())  # equal infinities are equal
     error = torch.where(a.isnan() & b.isnan(), torch.zeros_like(error), error)
     error = torch.where(error.isnan(), torch.full_like(error, torch.inf), error)
-    bad = error > atol + rtol * b.abs()
+    bad = error > atol + rtol * torch.where(b.isfinite(), b.abs(), torch.zeros_like(b))
     worst = float(error.max())
     if not bool(bad.any()):
         return worst

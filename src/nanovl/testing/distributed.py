@@ -1,16 +1,20 @@
-"""Several ranks on one machine, to compare with one."""
+"""Several ranks on one machine, to compare with one.
+
+The only place outside training that makes process groups.
+"""
 
 from __future__ import annotations
 
 import tempfile
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
+from torch.multiprocessing.spawn import ProcessException, start_processes
 
 __all__ = ["run_distributed"]
 
@@ -30,20 +34,27 @@ def run_distributed(
         What every rank returned, in rank order.
 
     Raises:
-        torch.multiprocessing.ProcessRaisedException: A rank failed; carries its traceback.
+        RuntimeError: A rank failed; carries the traceback of the first one that did.
         TimeoutError: The ranks did not finish in time; they have been stopped.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        context = mp.start_processes(  # type: ignore[no-untyped-call]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        context = start_processes(  # type: ignore[no-untyped-call]
             _rank, args=(fn, world_size, folder, args), nprocs=world_size, join=False
         )
-        if not _join(context, timeout_s):
+        try:
+            finished = _join(context, timeout_s)
+        except ProcessException as error:
+            # The rank reported here may be a victim that lost its peer.
+            errors = sorted(folder.glob("error*"), key=lambda p: p.stat().st_mtime_ns)
+            text = errors[0].read_text(encoding="utf-8") if errors else str(error)
+            raise RuntimeError(f"one of {world_size} ranks failed: {text}") from None
+        if not finished:
             for process in context.processes:
                 process.kill()
             raise TimeoutError(f"{world_size} ranks did not finish within {timeout_s:g} s")
         return [
-            torch.load(Path(folder, f"result{rank}"), weights_only=False)
-            for rank in range(world_size)
+            torch.load(folder / f"result{rank}", weights_only=False) for rank in range(world_size)
         ]
 
 
@@ -56,13 +67,17 @@ def _join(context: Any, timeout_s: float) -> bool:
 
 
 def _rank(
-    rank: int, fn: Callable[..., Any], world_size: int, folder: str, args: tuple[Any, ...]
+    rank: int, fn: Callable[..., Any], world_size: int, folder: Path, args: tuple[Any, ...]
 ) -> None:
     torch.set_num_threads(1)
-    store = dist.FileStore(str(Path(folder, "store")), world_size)
-    dist.init_process_group("gloo", store=store, rank=rank, world_size=world_size)
+    store = (folder / "store").as_uri()
+    dist.init_process_group("gloo", init_method=store, rank=rank, world_size=world_size)
     try:
-        torch.save(fn(rank, world_size, *args), Path(folder, f"result{rank}"))
+        torch.save(fn(rank, world_size, *args), folder / f"result{rank}")
         dist.barrier()
+    except BaseException:
+        text = f"rank {rank}\n{traceback.format_exc()}"
+        (folder / f"error{rank}").write_text(text, encoding="utf-8")
+        raise
     finally:
         dist.destroy_process_group()

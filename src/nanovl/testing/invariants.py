@@ -50,7 +50,7 @@ def _cache(model: VLM, slots: int) -> HybridCache:
 @torch.no_grad()
 def full_logits(model: VLM, ids: Ids) -> torch.Tensor:
     """Logits (t, v) of one sequence, computed in one pass without a cache: the referee."""
-    return model(_rows(model, ids), ForwardContext.single(len(ids)), rows="all")
+    return model.forward(_rows(model, ids), ForwardContext.single(len(ids)), rows="all")
 
 
 @torch.no_grad()

@@ -14,8 +14,9 @@ from nanovl.core.errors import missing_extra
 from nanovl.model.config import LMConfig, VisionConfig
 from nanovl.model.lm import HybridLM
 from nanovl.model.vision import VisionModel
+from nanovl.model.vlm import VLM
 
-__all__ = ["peer_lm", "peer_lm_state", "peer_vision", "peer_vision_state"]
+__all__ = ["peer_lm", "peer_lm_state", "peer_vision", "peer_vision_state", "peer_vlm"]
 
 _LAYER_TYPES = {"M": "linear_attention", "*": "full_attention", "-": "mlp"}
 
@@ -100,16 +101,74 @@ def peer_vision_state(model: VisionModel) -> dict[str, torch.Tensor]:
     return state
 
 
-def peer_vision(config: VisionConfig, **extra: Any) -> Any:
-    """A `RadioModel` of the same shape, in eval mode, with random weights."""
+def peer_vision(config: VisionConfig, model: VisionModel, **extra: Any) -> Any:
+    """A `RadioModel` with equal weights, in eval mode, input conditioner still attached."""
     transformers = _transformers()
     peer_config = transformers.RadioConfig(
         hidden_size=config.hidden_size,
         num_hidden_layers=config.num_layers,
         num_attention_heads=config.num_heads,
-        intermediate_size=config.intermediate_size,
+        mlp_ratio=config.intermediate_size / config.hidden_size,
         patch_size=config.patch_size,
+        max_img_size=config.max_resolution,
+        num_cls_tokens=1,
+        num_registers=config.num_prefix_tokens - 1,
+        summary_idxs=[0],
         layer_norm_eps=config.norm_eps,
+        norm_mean=[0.0] * 3,
+        norm_std=[1.0] * 3,
         **extra,
     )
-    return transformers.RadioModel(peer_config).eval()
+    peer = transformers.RadioModel(peer_config)
+    missing, unexpected = peer.load_state_dict(peer_vision_state(model), strict=False)
+    left = [
+        n
+        for n in missing
+        if "lambda1" not in n
+        and "conditioner" not in n
+        and "idxs" not in n
+        and "video_patch" not in n
+    ]
+    if left or unexpected:
+        raise AssertionError(f"peer weights: missing {left}, unexpected {unexpected}")
+    return peer.eval()
+
+
+def peer_vlm(model: VLM, *, image_token_id: int) -> Any:
+    """The whole model as transformers' `NemotronH_Omni_Reasoning_V3`, with equal weights.
+
+    That class is the successor's; without its audio half and fed with pictures it is the same
+    network (its videos join two frames into one patch, which this model does not).
+
+    Args:
+        model: Weights to copy; fp32.
+        image_token_id: Placeholder of one visual token.
+    """
+    transformers = _transformers()
+    config = model.config
+    lm = peer_lm(config.lm, model.language_model)
+    vision = peer_vision(config.vision, model.vision_model, video_temporal_patch_size=2)
+    peer_config = transformers.AutoConfig.for_model(
+        "nemotron_h_omni",
+        vision_config=vision.config,
+        text_config=lm.config,
+        audio_config=None,
+        projector_hidden_size=config.projector.hidden_size,
+        vision_hidden_size=config.vision.hidden_size,
+        image_token_id=image_token_id,
+        video_temporal_patch_size=2,
+    )
+    from transformers.models.nemotron_h_omni.modeling_nemotron_h_omni import (
+        NemotronH_Omni_Reasoning_V3,
+    )
+
+    peer = NemotronH_Omni_Reasoning_V3(peer_config)
+    peer.language_model.load_state_dict(lm.state_dict())
+    vision.make_preprocessor_external()
+    peer.vision_model.load_state_dict(vision.state_dict(), strict=False)
+    peer.vision_model.config.torch_dtype = torch.float32
+    names = {"0.weight": "layer_norm.weight", "1.weight": "linear_1.weight"}
+    peer.multi_modal_projector.load_state_dict(
+        {names.get(n, "linear_2.weight"): v for n, v in model.mlp1.state_dict().items()}
+    )
+    return peer.eval()
