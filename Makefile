@@ -45,7 +45,7 @@ docs: $(VENV)/.installed ## regenerate the command-line page and run the code bl
 
 demo: $(VENV)/.installed ## ask a question about a bundled picture
 	@echo '$$ nanovl "What is the total?" -a $(DEMO)/receipt.png'
-	@$(BIN)/nanovl "What is the total?" -a $(DEMO)/receipt.png -o max_tokens 64
+	@$(BIN)/nanovl "What is the total?" -a $(DEMO)/receipt.png --max-tokens 64
 
 $(VENV)/.installed: pyproject.toml | $(VENV)/.python
 	$(BIN)/python -m pip install --quiet --editable '.[$(EXTRAS)]'

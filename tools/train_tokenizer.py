@@ -111,9 +111,10 @@ def prompt_format() -> Iterator[str]:
         yield (
             f"System\n\nUser\nThis is a video:\nFrame {rng.randint(1, 128)} sampled at "
             f"{rng.random() * 60:.2f} seconds: \nAssistant\n<think>\n\n</think>\n\n\n"
-            '<think></think>\n<TOOLCALL>[{"name": "get", "arguments": {}}]</TOOLCALL>\n<TOOL_RESPONSE>[]'
-            "</TOOL_RESPONSE>\n<AVAILABLE_TOOLS>[]</AVAILABLE_TOOLS>\nAudio transcript of x:\n"
-            f"[{rng.random() * 60:.2f}s - {rng.random() * 60:.2f}s] \n/think /no_think"
+            '<think></think>\n<TOOLCALL>[{"name": "get", "arguments": {}}]</TOOLCALL>\n'
+            "<TOOL_RESPONSE>[]</TOOL_RESPONSE>\n<AVAILABLE_TOOLS>[]</AVAILABLE_TOOLS>\n"
+            "Audio transcript of x:\n"
+            f"[{rng.random() * 60:.2f}s - {rng.random() * 60:.2f}s] \n"
         )
 
 

@@ -1,8 +1,8 @@
 """Which number format every linear layer is stored in, found from the tensors themselves.
 
 Detection looks at dtypes, shapes and companion tensors only; configuration files are read to
-cross-check, never to decide. Values of scales are validated when they are read. The module builds
-no network modules (`build.py` does) and writes nothing (`quant_config.py` does).
+cross-check, never to decide. The module reads no tensor data (`sources.py` does) and writes nothing
+(`quant_config.py` does).
 
 Source: quantization specification, sections 5.6, 6.1 and 6.2; model specification, section 9.6.
 """
@@ -14,16 +14,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import torch
-
 from nanovl.core.errors import CheckpointError
 
 __all__ = [
     "COMPANIONS",
     "QuantMetadata",
     "StoredLinear",
-    "check_codes",
-    "check_scale",
     "cross_check",
     "detect",
     "is_excluded",
@@ -46,6 +42,7 @@ COMPANIONS = (
     "weight",
 )
 
+_INT4_GROUPS = (32, 64, 128, 256)
 _FLOAT = frozenset({"BF16", "F16", "F32"})
 
 
@@ -125,10 +122,8 @@ def detect(module: str, entries: Mapping[str, HeaderEntry]) -> StoredLinear:
         kind, k = "nvfp4-ct", 2 * k
     elif not packed and dtype == "I8" and scale is not None and scale[1] in ((n,), (n, 1)):
         kind = "int8"
-    elif packed and dtype == "I32" and scale is not None and "weight_shape" in found:
-        groups = scale[1][1] if len(scale[1]) == 2 else 0
-        if groups and scale[1][0] == n and (8 * k) % groups == 0:
-            kind, k = "int4-ct", 8 * k
+    elif packed and dtype == "I32" and "weight_shape" in found and _is_int4(scale, n, 8 * k):
+        kind, k = "int4-ct", 8 * k
     if not kind or set(found) - _ROLES[kind]:
         raise _unknown(module, found)
     for role in ("weight_scale_2", "weight_global_scale", "input_scale", "input_global_scale"):
@@ -165,55 +160,17 @@ def _is_nvfp4(scale: tuple[str, tuple[int, ...]] | None, n: int, half: int) -> b
     return scale is not None and scale == ("F8_E4M3", (n, half // 8)) and half % 8 == 0
 
 
+def _is_int4(scale: tuple[str, tuple[int, ...]] | None, n: int, k: int) -> bool:
+    shapes = [(n, k // group) for group in _INT4_GROUPS if k % group == 0]
+    return scale is not None and scale[0] in _FLOAT and scale[1] in shapes
+
+
 def _unknown(module: str, found: Mapping[str, tuple[str, tuple[int, ...]]]) -> CheckpointError:
     listing = ", ".join(f"{role} {d} {list(s)}" for role, (d, s) in sorted(found.items()))
     return CheckpointError(
         f"layer '{module}': {listing or 'no tensors'} is no combination nanovl knows; expected a "
         "plain, FP8, NVFP4, INT8 or INT4 layer as written by ModelOpt or compressed-tensors"
     )
-
-
-def check_scale(name: str, scale: torch.Tensor) -> torch.Tensor:
-    """Validate the values of a scale tensor and return it.
-
-    Args:
-        name: Tensor name, for messages.
-        scale: Any shape; F8_E4M3, F32, BF16 or F16.
-
-    Raises:
-        CheckpointError: A value is not finite, negative or (but for F8_E4M3 block scales) zero.
-    """
-    if scale.dtype == torch.float8_e4m3fn:
-        # Positive finite codes are 0x00 to 0x7e: one comparison finds NaN and sign bits.
-        if scale.numel() and int(scale.view(torch.uint8).max()) > 0x7E:
-            raise CheckpointError(
-                f"tensor '{name}': block scales contain NaN or negative values; the exporter "
-                "wrote a damaged layer, quantize it again"
-            )
-        return scale
-    if not bool((torch.isfinite(scale) & (scale > 0)).all()):
-        bad = scale[~(torch.isfinite(scale) & (scale > 0))].flatten()[0].item()
-        raise CheckpointError(
-            f"tensor '{name}': got a scale of {bad}, expected finite numbers above zero; the "
-            "exporter wrote a damaged layer, quantize it again"
-        )
-    return scale
-
-
-def check_codes(name: str, weight: torch.Tensor) -> torch.Tensor:
-    """Validate that F8_E4M3 codes (n, k) hold no NaN, and return them.
-
-    Raises:
-        CheckpointError: A byte is 0x7f or 0xff.
-    """
-    flat = weight.reshape(-1).view(torch.int8)
-    step = 1 << 22  # keeps the temporaries small
-    for start in range(0, flat.numel(), step):
-        if bool(((flat[start : start + step] & 0x7F) == 0x7F).any()):
-            raise CheckpointError(
-                f"tensor '{name}': contains NaN codes; the file or its exporter is damaged"
-            )
-    return weight
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -89,8 +89,10 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
                 errors.append(str(error))
         raise ConfigError(errors[-1])
     if dataclasses.is_dataclass(hint):
-        return value if isinstance(value, typing.cast(type, hint)) else from_dict(
-            typing.cast(Any, hint), value, where=where
+        return (
+            value
+            if isinstance(value, typing.cast(type, hint))
+            else from_dict(typing.cast(Any, hint), value, where=where)
         )
     if hint is Any:
         return value
@@ -109,7 +111,8 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         if len(args) != len(value):
             raise ConfigError(f"{where}: got {len(value)} values, expected {len(args)}")
         return tuple(
-            _convert(a, v, f"{where}[{i}]") for i, (a, v) in enumerate(zip(args, value, strict=True))
+            _convert(a, v, f"{where}[{i}]")
+            for i, (a, v) in enumerate(zip(args, value, strict=True))
         )
     if origin is dict or hint is dict:
         if not isinstance(value, Mapping):
@@ -125,7 +128,7 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
             raise ConfigError(f"{where}: got {value!r}, expected a number") from None
     if hint is Path and isinstance(value, str):
         return Path(value)
-    if hint is int and isinstance(value, bool) or not isinstance(value, hint):
+    if (hint is int and isinstance(value, bool)) or not isinstance(value, hint):
         raise ConfigError(
             f"{where}: got {value!r} ({type(value).__name__}), expected {hint.__name__}"
         )

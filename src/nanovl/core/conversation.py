@@ -261,7 +261,9 @@ class Conversation:
             previous = message.role
 
     @classmethod
-    def user(cls, text: str, media: Sequence[Part] = (), *, system: str | None = None) -> Conversation:
+    def user(
+        cls, text: str, media: Sequence[Part] = (), *, system: str | None = None
+    ) -> Conversation:
         """One question, optionally with media and a system text."""
         messages = [Message.text("system", system)] if system is not None else []
         messages.append(Message(role="user", parts=(*media, TextPart(text=text))))

@@ -86,9 +86,7 @@ class ReasoningParams:
     grace: int = 500
 
     def __post_init__(self) -> None:
-        _check(
-            self.mode in ("off", "on", "auto"), f"reasoning mode {self.mode!r}: off, on or auto"
-        )
+        _check(self.mode in ("off", "on", "auto"), f"reasoning mode {self.mode!r}: off, on or auto")
         _check(
             self.budget is None or self.budget >= 0,
             f"reasoning budget {self.budget}: expected >= 0, or None for unlimited",

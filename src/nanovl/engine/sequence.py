@@ -8,7 +8,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import torch
@@ -55,6 +55,7 @@ class EngineRequest:
         thinking: Whether the prompt ends with an open `<think>`.
         soft, hard: Limits of thinking, see `reasoning.budget_limits`.
         tools: Whether tool calls are parsed.
+        called_at: `time.perf_counter()` of the call; time to first token counts from here.
     """
 
     layout: TokenLayout
@@ -64,6 +65,7 @@ class EngineRequest:
     soft: int | None = None
     hard: int | None = None
     tools: bool = False
+    called_at: float = field(default_factory=time.perf_counter)
 
 
 class Sequence:
@@ -112,7 +114,7 @@ class Sequence:
         if request.sampling.repetition_penalty != 1.0:
             self._seen.update(request.layout.input_ids)
             self._seen.discard(request.layout.placeholder)
-        self._started = self._last = time.perf_counter()
+        self._last = request.called_at
 
     @property
     def is_finished(self) -> bool:
@@ -143,7 +145,7 @@ class Sequence:
         """
         now = time.perf_counter()
         if not self.ids:
-            self.timings["ttft_s"] = now - self._started
+            self.timings["ttft_s"] = now - self._last
         else:
             self.timings["decode_s"] = self.timings.get("decode_s", 0.0) + now - self._last
         self._last = now

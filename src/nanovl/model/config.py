@@ -248,13 +248,10 @@ class VLMConfig:
         cell = 2 * self.vision.patch_size
         if self.image_size % cell:
             raise ConfigError(
-                f"force_image_size {self.image_size}: expected a multiple of {cell} "
-                "(two patches)"
+                f"force_image_size {self.image_size}: expected a multiple of {cell} (two patches)"
             )
         if self.pixel_shuffle_version not in ("v1", "v2"):
-            raise ConfigError(
-                f"ps_version {self.pixel_shuffle_version!r}: expected 'v1' or 'v2'"
-            )
+            raise ConfigError(f"ps_version {self.pixel_shuffle_version!r}: expected 'v1' or 'v2'")
 
     @property
     def projector_input_size(self) -> int:

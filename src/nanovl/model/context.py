@@ -51,16 +51,13 @@ class ForwardContext:
             return
         if len(self.slots) != self.num_segments or len(set(self.slots)) != len(self.slots):
             raise InputError(
-                f"{self.num_segments} segments need as many different cache slots, "
-                f"got {self.slots}"
+                f"{self.num_segments} segments need as many different cache slots, got {self.slots}"
             )
         if any(not 0 <= slot < self.cache.num_slots for slot in self.slots):
             raise InputError(f"slots {self.slots}: the cache has {self.cache.num_slots}")
 
     @classmethod
-    def single(
-        cls, tokens: int, cache: HybridCache | None = None, slot: int = 0
-    ) -> ForwardContext:
+    def single(cls, tokens: int, cache: HybridCache | None = None, slot: int = 0) -> ForwardContext:
         """One segment of that many tokens."""
         return cls(cu_seqlens=(0, tokens), cache=cache, slots=() if cache is None else (slot,))
 

@@ -10,7 +10,7 @@ Source: model specification, sections 2.5 and 3.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -24,6 +24,11 @@ __all__ = [
 
 # Largest mask built at once (elements); longer contexts are walked in blocks of queries.
 _MASK_ELEMENTS = 1 << 22
+
+# PyTorch's CPU flash attention with its log-sum-exp; the public function keeps that to itself.
+_FLASH_CPU: Callable[..., tuple[torch.Tensor, torch.Tensor]] | None = getattr(
+    torch.ops.aten, "_scaled_dot_product_flash_attention_for_cpu", None
+)
 
 
 def attention_reference(
@@ -63,7 +68,7 @@ def segment_attention(
         (t, h, e).
     """
     t, h, e = q.shape
-    k, total = keys.shape[:2]
+    k = keys.shape[0]
     heads = q.transpose(0, 1)  # (h, t, e)
     gqa = h != k
     if t == 1:
@@ -76,7 +81,47 @@ def segment_attention(
             heads[None], keys[None], values[None], is_causal=True, enable_gqa=gqa
         )
         return out[0].transpose(0, 1)
-    step = max(16, min(t, _MASK_ELEMENTS // total))
+    if q.device.type == "cpu" and _FLASH_CPU is not None and not _needs_grad(q, keys, values):
+        return _two_part_attention(q, keys, values, past)
+    return _masked_attention(q, keys, values, past)
+
+
+def _needs_grad(*tensors: torch.Tensor) -> bool:
+    return torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
+
+
+def _two_part_attention(
+    q: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, past: int
+) -> torch.Tensor:
+    """The past without a mask, the new tokens causally, joined by their log-sum-exps.
+
+    No mask is built and no key is repeated, so memory does not grow with the context. Arguments as
+    `segment_attention`.
+    """
+    assert _FLASH_CPU is not None
+    t, h, e = q.shape
+    k = keys.shape[0]
+    heads = q.transpose(0, 1).contiguous()  # (h, t, e)
+    # Queries that share a KV head are rows of one problem.
+    old, old_lse = _FLASH_CPU(
+        heads.view(1, k, (h // k) * t, e), keys[None, :, :past], values[None, :, :past], 0.0, False
+    )
+    new_keys = keys[:, past:].repeat_interleave(h // k, dim=0)
+    new_values = values[:, past:].repeat_interleave(h // k, dim=0)
+    new, new_lse = _FLASH_CPU(heads[None], new_keys[None], new_values[None], 0.0, True)
+    old, old_lse = old.reshape(h, t, e), old_lse.reshape(h, t)
+    share = torch.sigmoid(old_lse - new_lse[0])[..., None]  # part of the softmax that is past
+    joined = torch.lerp(new[0].to(share.dtype), old.to(share.dtype), share)
+    return joined.to(q.dtype).transpose(0, 1)
+
+
+def _masked_attention(
+    q: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, past: int
+) -> torch.Tensor:
+    """One mask per block of queries. Arguments as `segment_attention`."""
+    t = q.shape[0]
+    heads = q.transpose(0, 1)
+    step = max(16, min(t, _MASK_ELEMENTS // keys.shape[1]))
     parts = []
     for start in range(0, t, step):
         stop = min(t, start + step)
@@ -89,7 +134,7 @@ def segment_attention(
             keys[None, :, :reach],
             values[None, :, :reach],
             attn_mask=seen,
-            enable_gqa=gqa,
+            enable_gqa=q.shape[1] != keys.shape[0],
         )
         parts.append(out[0].transpose(0, 1))
     return torch.cat(parts) if len(parts) > 1 else parts[0]

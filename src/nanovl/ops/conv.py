@@ -31,11 +31,7 @@ def causal_conv_reference(
             source = i - (k - 1) + tap
             if source >= 0 and (seq_idx is None or seq_idx[source] == seq_idx[i]):
                 total = total + weight[:, 0, tap].to(x.dtype) * x[source]
-            if (
-                source < 0
-                and state is not None
-                and (seq_idx is None or seq_idx[i] == seq_idx[0])
-            ):
+            if source < 0 and state is not None and (seq_idx is None or seq_idx[i] == seq_idx[0]):
                 total = total + weight[:, 0, tap].to(x.dtype) * state[source].to(x.dtype)
         rows.append(total)
     return F.silu(torch.stack(rows))

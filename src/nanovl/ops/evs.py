@@ -41,7 +41,9 @@ def retained_count(frames: int, tokens_per_frame: int, rate: float) -> int:
     return max(tokens_per_frame, int(frames * tokens_per_frame * (1.0 - rate)))
 
 
-def frame_dissimilarity(x: torch.Tensor, *, dtype: torch.dtype | None = torch.float32) -> torch.Tensor:
+def frame_dissimilarity(
+    x: torch.Tensor, *, dtype: torch.dtype | None = torch.float32
+) -> torch.Tensor:
     """1 - cosine similarity of every position with the same position one frame earlier.
 
     Args:

@@ -91,7 +91,7 @@ def fp8_cast(x: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
     rows = x.reshape(-1, x.shape[-1]) if x.dim() else x.reshape(1, 1)
     column = _as_column(scale)
     out = torch.empty(rows.shape, dtype=torch.float8_e4m3fn, device=x.device)
-    for part in row_slices(*rows.shape, x.device):
+    for part in row_slices(rows.shape[0], rows.shape[1], x.device):
         # fp32 before the division: dividing in bf16 rounds twice and moves 1 to 4 % of the bytes
         y = rows[part].float() / (column[part] if column.dim() else column)
         out[part] = y.clamp_(-FP8_MAX, FP8_MAX).to(torch.float8_e4m3fn)
@@ -136,12 +136,12 @@ def fp8_decode(
     if large and column.dim() == 0:
         # One scale: fold it into the table, which leaves one lookup per two values.
         table = _pair_table((_code_values() * column).to(dtype))
-        for part in row_slices(*rows.shape, q.device):
+        for part in row_slices(rows.shape[0], rows.shape[1], q.device):
             pairs = gather_pairs(rows[part].view(torch.uint8), table)
             target[part] = pairs.view(dtype).view(-1, rows.shape[1])
         return out
     codes = _bf16_pair_table() if large else None
-    for part in row_slices(*rows.shape, q.device):
+    for part in row_slices(rows.shape[0], rows.shape[1], q.device):
         if codes is not None:
             pairs = gather_pairs(rows[part].view(torch.uint8), codes)
             values = pairs.view(torch.bfloat16).view(-1, rows.shape[1]).float()

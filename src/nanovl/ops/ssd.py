@@ -125,10 +125,7 @@ def _chunk_rows(
         ]
     )
     ends = torch.cat(
-        [
-            torch.full((count * size,), stop)
-            for stop, count in zip(bounds[1:], chunks, strict=True)
-        ]
+        [torch.full((count * size,), stop) for stop, count in zip(bounds[1:], chunks, strict=True)]
     )
     valid = rows < ends
     return torch.where(valid, rows, ends - 1).to(device), valid.to(device)

@@ -1,14 +1,12 @@
 """Whatever a person attached becomes a part of a message.
 
 `nanovl.processing.detect` tells pictures, videos, sound and documents apart; here plain text files
-join them, and settings find the kinds they make sense for. Meant for files of the person who runs
-the program; a server takes typed parts instead.
+join them. Meant for files of the person who runs the program; a server takes typed parts instead.
 """
 
 from __future__ import annotations
 
 import mimetypes
-from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
@@ -25,7 +23,7 @@ from nanovl.core.errors import InputError
 from nanovl.processing.detect import detect_kind
 from nanovl.processing.media import Limits, localize
 
-__all__ = ["AttachOptions", "attach"]
+__all__ = ["attach"]
 
 _HEAD_BYTES = 4096
 _MAX_TEXT_BYTES = 8 << 20
@@ -33,32 +31,20 @@ _PART_TYPES = (TextPart, ImagePart, VideoPart, AudioPart, DocumentPart)
 _MEDIA_FAMILIES = ("image", "video", "audio", "font")
 
 
-@dataclass(frozen=True, kw_only=True)
-class AttachOptions:
-    """Settings for attached files; each acts on the kinds it makes sense for.
-
-    Attributes:
-        pages: Pages of documents, "1-4,7".
-        dpi: Resolution of document pages.
-        max_tiles: Tiles per picture or page.
-        fps, max_frames, pruning_rate: Sampling and pruning of videos.
-    """
-
-    pages: str | None = None
-    dpi: int | None = None
-    max_tiles: int | None = None
-    fps: float | None = None
-    max_frames: int | None = None
-    pruning_rate: float | None = None
-
-
-def attach(source: Any, options: AttachOptions | None = None, limits: Limits | None = None) -> Part:
+def attach(
+    source: Any,
+    *,
+    pages: str | None = None,
+    dpi: int | None = None,
+    limits: Limits | None = None,
+) -> Part:
     """Make a message part of whatever a caller holds.
 
     Args:
         source: Path, URL, encoded bytes, `MediaRef`, PIL image, uint8 array (rows, columns, 3), a
             list of pictures (a video), or a part, which is returned as it is.
-        options: Settings for the part.
+        pages: Pages of a document, "1-4,7"; None is all.
+        dpi: Resolution of document pages; None takes the processor's.
         limits: What may be opened; None takes those for a person's own files.
 
     Raises:
@@ -68,7 +54,6 @@ def attach(source: Any, options: AttachOptions | None = None, limits: Limits | N
         return source
     if isinstance(source, (str, bytes)) and not source:
         raise InputError("attachment: got an empty one; expected a file, a URL or its contents")
-    options = options or AttachOptions()
     limits = limits or Limits.local()
     ref = MediaRef.of(source)
     if _is_text(ref):
@@ -76,19 +61,10 @@ def attach(source: Any, options: AttachOptions | None = None, limits: Limits | N
     ref = localize(ref, "video", limits)  # fetches a URL once, whatever it turns out to be
     kind = detect_kind(ref, limits)
     if kind == "image":
-        return ImagePart(source=ref, max_tiles=options.max_tiles)
+        return ImagePart(source=ref)
     if kind == "document":
-        return DocumentPart(
-            source=ref, pages=options.pages, dpi=options.dpi, max_tiles=options.max_tiles
-        )
-    if kind == "audio":
-        return AudioPart(source=ref)
-    return VideoPart(
-        source=ref,
-        fps=options.fps,
-        max_frames=options.max_frames,
-        pruning_rate=options.pruning_rate,
-    )
+        return DocumentPart(source=ref, pages=pages, dpi=dpi)
+    return AudioPart(source=ref) if kind == "audio" else VideoPart(source=ref)
 
 
 def _is_text(ref: MediaRef) -> bool:

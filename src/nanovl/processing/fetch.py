@@ -36,10 +36,12 @@ MAX_URL_LENGTH = 8192
 REDIRECTS = (301, 302, 303, 307, 308)
 CHUNK_BYTES = 1 << 16
 ONE_LABEL = r"(?!-)[a-z0-9_-]{1,63}(?<!-)"
-# Hosts arrive in lower case; without IGNORECASE no letter outside ASCII can match by case folding.
+# Hosts arrive in lower case.
 HOST_NAME = re.compile(rf"{ONE_LABEL}(\.{ONE_LABEL})*\.?")
 # A last label like these makes some parsers read the whole host as an IPv4 number.
 NUMERIC_LABEL = re.compile(r"(0x[0-9a-f]*|[0-9]+)")
+
+HOST_HINT = "host is not a plain ASCII name; write international names in xn-- form"
 
 # Ranges that carry an IPv4 address inside an IPv6 one, and where its first bit is.
 EMBEDDED_IPV4 = (
@@ -130,6 +132,9 @@ def _check_url(url: str, policy: FetchPolicy) -> SplitResult:
         raise InputError("media URL must look like http(s)://host/path")
     if "@" in parts.netloc:
         raise InputError("media URL carries a user name or password; remove it")
+    # On the raw text: lower-casing turns some letters from elsewhere into ASCII ones.
+    if not parts.netloc.isascii():
+        raise InputError(f"media URL: {HOST_HINT}")
     _check_host(host)
     if (port or _default_port(parts)) not in policy.allowed_ports:
         raise InputError(
@@ -154,9 +159,7 @@ def _check_host(host: str) -> None:
             raise InputError("media URL: host is not a valid IPv6 address") from None
         return
     if not HOST_NAME.fullmatch(host) or len(host) > 253:
-        raise InputError(
-            "media URL: host is not a plain ASCII name; write international names in xn-- form"
-        )
+        raise InputError(f"media URL: {HOST_HINT}")
     if NUMERIC_LABEL.fullmatch(host.rstrip(".").rsplit(".", 1)[-1]):
         try:
             ipaddress.IPv4Address(host)
@@ -237,15 +240,21 @@ def _get(
             watchdog.watch(secure)
             secure.do_handshake()
         connection.request("GET", _request_target(parts), headers=_headers(parts))
-        return _read(connection.getresponse(), host, policy)
-    except ssl.SSLError:
-        raise InputError(f"{host}: secure connection failed; check the certificate") from None
-    except (OSError, http.client.HTTPException):
-        if time.monotonic() >= deadline:
+        answer = _read(connection.getresponse(), host, policy)
+        if watchdog.has_cut:  # looks like the end of a body of unknown length
+            raise TimeoutError
+        return answer
+    except (OSError, http.client.HTTPException) as error:
+        if watchdog.has_cut or time.monotonic() >= deadline:
             raise InputError(
                 f"{host}: no complete answer within {policy.total_s:g} s; retry or send the file"
             ) from None
-        raise InputError(f"{host}: connection failed; retry or send the file") from None
+        problem = "connection failed"
+        if isinstance(error, ssl.SSLError):
+            problem = "secure connection failed (certificate or protocol)"
+        if isinstance(error, http.client.IncompleteRead):
+            problem = f"connection ended after {len(error.partial)} bytes, {error.expected} missing"
+        raise InputError(f"{host}: {problem}; retry or send the file") from None
     finally:
         watchdog.cancel()
         connection.close()
@@ -255,6 +264,7 @@ class _Watchdog:
     """Cuts a connection at a deadline: socket timeouts count per read, so drips would pass them."""
 
     def __init__(self, deadline: float) -> None:
+        self.has_cut = False
         self._sock: socket.socket | None = None
         self._timer = threading.Timer(max(0.0, deadline - time.monotonic()), self._cut)
         self._timer.daemon = True
@@ -269,6 +279,7 @@ class _Watchdog:
         self._timer.cancel()
 
     def _cut(self) -> None:
+        self.has_cut = True
         with contextlib.suppress(OSError):
             if self._sock is not None:
                 # The base method: the one of a TLS socket would pull state from under its reader.
@@ -312,5 +323,5 @@ def _read(
         if len(body) > policy.max_bytes:
             raise InputError(too_large)
     if expected is not None and len(body) != expected:
-        raise InputError(f"{host}: connection ended after {len(body)} of {expected} bytes; retry")
+        raise http.client.IncompleteRead(bytes(body), expected - len(body))
     return "", bytes(body)

@@ -5,8 +5,9 @@ Every suggestion was tried: it is made only when the prompt laid out with it is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 from nanovl.core.errors import InputError
 from nanovl.core.layout import TokenLayout
@@ -16,7 +17,9 @@ __all__ = ["too_long"]
 
 _TILES = (8, 6, 4, 2, 1)
 _RATES = (0.5, 0.7, 0.75, 0.9)
-_FRAMES = (64, 32, 16, 8, 4, 1)
+_FRAMES = (64, 32, 16, 8)
+# Tiles, pruning rate and frames together, for when one of them is not enough.
+_TOGETHER = ((6, 0.5, 128), (4, 0.75, 128), (2, 0.75, 64), (1, 0.9, 32), (1, 0.9, 8), (1, 0.9, 1))
 
 
 def too_long(
@@ -34,7 +37,7 @@ def too_long(
         config, request: Settings it was laid out with.
         measure: Length of the prompt under other settings.
     """
-    remedies = list(_remedies(layout, limit, config, request, measure))
+    remedies = _remedies(layout, limit, config, request, measure)
     advice = f"it fits with {' or '.join(remedies)}" if remedies else _last_resort(layout, limit)
     return InputError(
         f"prompt has {layout.num_tokens} tokens, limit {limit}; the largest part is "
@@ -58,38 +61,38 @@ def _remedies(
     config: ProcessorConfig,
     request: Request,
     measure: Callable[[Request], int],
-) -> Iterator[str]:
-    """The mildest setting of each kind that is enough; both kinds together as a last try."""
+) -> list[str]:
+    """The mildest setting of each kind that is enough; several together as a last try."""
     kinds = {span.kind for span in layout.spans}
     tiles = request.max_tiles or config.max_num_tiles
     frames = request.max_frames or config.max_frames
-    rate = config.video_pruning_rate if request.pruning_rate == "auto" else request.pruning_rate
-    ladders: list[list[tuple[str, Request]]] = []
+    auto = config.video_pruning_rate if request.pruning_rate == "auto" else request.pruning_rate
+    rate = auto or 0.0
+    ladders: list[list[dict[str, Any]]] = []
     if "image" in kinds:
-        ladders.append(
-            [(f"max_tiles={m}", replace(request, max_tiles=m)) for m in _TILES if m < tiles]
-        )
+        ladders.append([{"max_tiles": m} for m in _TILES if m < tiles])
     if "video" in kinds:
-        rates = [q for q in _RATES if q > (rate or 0.0)]
-        ladders.append([(f"pruning_rate={q:g}", replace(request, pruning_rate=q)) for q in rates])
-        ladders.append(
-            [(f"max_frames={n}", replace(request, max_frames=n)) for n in _FRAMES if n < frames]
-        )
-    found = [words for ladder in ladders if (words := _first_fit(ladder, limit, measure))]
-    if not found and len(kinds) > 1:
-        both = replace(request, max_tiles=1, max_frames=min(8, frames))
-        words = f"max_tiles=1 and max_frames={both.max_frames} together"
-        found = [_first_fit([(words, both)], limit, measure)]
-    yield from filter(None, found)
+        ladders.append([{"pruning_rate": q} for q in _RATES if q > rate])
+        ladders.append([{"max_frames": n} for n in _FRAMES if n < frames])
 
+    def first_fit(ladder: list[dict[str, Any]]) -> str:
+        for changes in ladder:
+            if (length := measure(replace(request, **changes))) <= limit:
+                words = " ".join(f"{name}={value:g}" for name, value in changes.items())
+                return f"{words} ({length} tokens)"
+        return ""
 
-def _first_fit(
-    ladder: list[tuple[str, Request]], limit: int, measure: Callable[[Request], int]
-) -> str:
-    for words, request in ladder:
-        if (length := measure(request)) <= limit:
-            return f"{words} ({length} tokens)"
-    return ""
+    found = [words for ladder in ladders if (words := first_fit(ladder))]
+    if not found and "video" in kinds:
+        now = {"max_tiles": tiles if "image" in kinds else 1, "pruning_rate": rate}
+        now["max_frames"] = frames
+        together = []
+        for m, q, n in _TOGETHER:
+            mild = {"max_tiles": min(m, now["max_tiles"]), "pruning_rate": max(q, rate)}
+            mild["max_frames"] = min(n, frames)
+            together.append({name: v for name, v in mild.items() if v != now[name]})
+        found = [words for words in [first_fit(together)] if words]
+    return found
 
 
 def _last_resort(layout: TokenLayout, limit: int) -> str:

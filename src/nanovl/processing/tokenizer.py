@@ -151,21 +151,16 @@ class Tokenizer:
         Raises:
             InputError: The text cannot be written as UTF-8 (lone surrogates).
         """
-        try:
-            if not control:
-                return self._encode_plain(text)
-            ids: list[int] = []
-            start = 0
-            for match in self._control_pattern.finditer(text):
-                ids += self._encode_plain(text[start : match.start()])
-                ids.append(self._control_by_name[match.group().strip()])
-                start = match.end()
-            return ids + self._encode_plain(text[start:])
-        except UnicodeEncodeError as error:
-            raise InputError(
-                f"text holds {error.object[error.start : error.start + 1]!r} at character "
-                f"{error.start}, which is half of a surrogate pair; send valid Unicode"
-            ) from error
+        _check_unicode(text)
+        if not control:
+            return self._encode_plain(text)
+        ids: list[int] = []
+        start = 0
+        for match in self._control_pattern.finditer(text):
+            ids += self._encode_plain(text[start : match.start()])
+            ids.append(self._control_by_name[match.group().strip()])
+            start = match.end()
+        return ids + self._encode_plain(text[start:])
 
     def _encode_plain(self, text: str) -> list[int]:
         if not text:
@@ -299,6 +294,16 @@ def build_tekken(path: str | Path) -> Tokenizer:
 def byte_tokenizer() -> Tokenizer:
     """The tokenizer of the `tiny` preset: 256 bytes and the control tokens."""
     return Tokenizer(json.dumps(byte_definition(), ensure_ascii=False), where="byte tokenizer")
+
+
+def _check_unicode(text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"text holds {text[error.start]!r} at character {error.start}, half of a surrogate "
+            "pair; send valid Unicode"
+        ) from error
 
 
 def _parse(text: str, where: str) -> tokenizers.Tokenizer:

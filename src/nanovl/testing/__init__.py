@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from nanovl.testing.invariants import (
         batched_equals_single as batched_equals_single,
         cached_equals_full as cached_equals_full,
+        engine_equals_naive as engine_equals_naive,
         full_logits as full_logits,
         pack_equals_segments as pack_equals_segments,
         predicted_parameters as predicted_parameters,
@@ -56,6 +57,7 @@ _HOMES = {
     "batched_equals_single": "invariants",
     "byte_tokenizer": "models",
     "cached_equals_full": "invariants",
+    "engine_equals_naive": "invariants",
     "full_logits": "invariants",
     "max_error": "compare",
     "pack_equals_segments": "invariants",

@@ -17,6 +17,8 @@ import torch
 
 from nanovl.core.conversation import Conversation, Message
 from nanovl.core.generation import Delta, Generation
+from nanovl.engine.engine import generate_naive
+from nanovl.engine.vlm import Messages, NanoVL
 from nanovl.model.cache import HybridCache
 from nanovl.model.config import VLMConfig
 from nanovl.model.context import ForwardContext
@@ -27,6 +29,7 @@ from nanovl.testing.compare import assert_close, assert_same_tensors
 __all__ = [
     "batched_equals_single",
     "cached_equals_full",
+    "engine_equals_naive",
     "full_logits",
     "pack_equals_segments",
     "predicted_parameters",
@@ -116,6 +119,31 @@ def batched_equals_single(
         for history, new in zip(histories, pending, strict=True):
             history += new
     return worst
+
+
+def engine_equals_naive(nanovl: NanoVL, question: Messages, **options: Any) -> Generation:
+    """The engine, with its cache and chunks, generates what recomputing everything generates.
+
+    Args:
+        nanovl: Under test.
+        question: What `NanoVL.chat` takes; `options` too. Needs greedy or seeded sampling.
+
+    Returns:
+        The engine's answer.
+    """
+    fast = nanovl.chat(question, **options)
+    request = nanovl.plan(question, **options)
+    slow = generate_naive(nanovl.model, nanovl.tokenizer, request, tuple(nanovl.engine.stop_ids))
+    assert fast.token_ids == slow.token_ids, (
+        f"engine generates {fast.token_ids}, the naive loop {slow.token_ids}"
+    )
+    same = (fast.text, fast.reasoning, fast.finish_reason) == (
+        slow.text,
+        slow.reasoning,
+        slow.finish_reason,
+    )
+    assert same, f"equal ids but different answers: {fast} and {slow}"
+    return fast
 
 
 def save_load_identity(

@@ -55,8 +55,11 @@ def test_flops_count_the_matmuls_of_the_built_model():
 def test_mini_fits_its_purpose():
     config = preset("mini")
     assert 20e6 < config.num_parameters < 40e6
-    linears = [m for m in VLM(config, device="meta").language_model.modules()
-               if isinstance(m, torch.nn.Linear)]
+    linears = [
+        m
+        for m in VLM(config, device="meta").language_model.modules()
+        if isinstance(m, torch.nn.Linear)
+    ]
     assert all(n % 32 == 0 for m in linears for n in m.weight.shape)
     assert config.lm.mamba_num_heads % 8 == 0
     packed = sum(m.weight.numel() for m in linears)

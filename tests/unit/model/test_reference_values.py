@@ -79,9 +79,7 @@ def test_final_states(lm):
     lm(lm.embed(torch.tensor(IDS)), ForwardContext.single(11, cache))
     ssm = [-0.213399, 0.038005, 0.014861, -0.119168, 0.044106, 0.092509]
     conv = [-3.068624, 2.027646, 2.014988, -3.074704, -0.417265, 3.29153]
-    torch.testing.assert_close(
-        cache.ssm[0][0].flatten()[:6], torch.tensor(ssm), rtol=0, atol=2e-5
-    )
+    torch.testing.assert_close(cache.ssm[0][0].flatten()[:6], torch.tensor(ssm), rtol=0, atol=2e-5)
     torch.testing.assert_close(
         cache.conv[0][0].flatten()[:6], torch.tensor(conv), rtol=0, atol=2e-5
     )

@@ -23,8 +23,13 @@ def vlm():
 
 def image_span(start, tiles):
     return MediaSpan(
-        kind="image", start=start, length=4 * tiles, num_tokens=4 * tiles, tiles=tiles,
-        tile_size=(64, 64), grid=(2, 2),
+        kind="image",
+        start=start,
+        length=4 * tiles,
+        num_tokens=4 * tiles,
+        tiles=tiles,
+        tile_size=(64, 64),
+        grid=(2, 2),
     )
 
 
@@ -84,8 +89,16 @@ def video_span(start, frames, kept, rate):
     before = tuple((10 + f, 20) for f in range(frames))
     after = tuple((30,) for _ in range(frames))
     return MediaSpan(
-        kind="video", start=start, length=3 * frames + kept, num_tokens=kept, tiles=frames,
-        tile_size=(64, 64), grid=(2, 2), before=before, after=after, pruning_rate=rate,
+        kind="video",
+        start=start,
+        length=3 * frames + kept,
+        num_tokens=kept,
+        tiles=frames,
+        tile_size=(64, 64),
+        grid=(2, 2),
+        before=before,
+        after=after,
+        pruning_rate=rate,
     )
 
 

@@ -36,7 +36,9 @@ def test_patch_indices_of_a_wide_grid():
 @pytest.mark.parametrize("version", ["v1", "v2"])
 def test_equals_reference(version):
     x = torch.randn(3, 4, 8, 5)
-    assert torch.equal(pixel_shuffle(x, version=version), pixel_shuffle_reference(x, version=version))
+    assert torch.equal(
+        pixel_shuffle(x, version=version), pixel_shuffle_reference(x, version=version)
+    )
 
 
 def test_squared_relu():

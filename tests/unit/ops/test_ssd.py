@@ -47,9 +47,7 @@ def test_prefill_equals_recurrence(t):
     state = torch.randn(H, P, N, dtype=torch.float64)
     y, final = ssd_reference(x, dt, A, B, C, D, initial_states=state[None])
     tokens_last = [v.permute(1, 2, 0) for v in (x, B, C)]
-    got = ssd_prefill(
-        tokens_last[0], dt, A, tokens_last[1], tokens_last[2], D, state, chunk_size=4
-    )
+    got = ssd_prefill(tokens_last[0], dt, A, tokens_last[1], tokens_last[2], D, state, chunk_size=4)
     torch.testing.assert_close(got, y, rtol=1e-10, atol=1e-10)
     torch.testing.assert_close(state, final[0], rtol=1e-10, atol=1e-10)
 
@@ -58,8 +56,10 @@ def test_steps_equal_recurrence():
     x, dt, A, B, C, D = make(9)
     expected, final = ssd_reference(x, dt, A, B, C, D)
     state = torch.zeros(1, H, P, N, dtype=torch.float64)
-    rows = [ssd_step(x[i : i + 1], dt[i : i + 1], A, B[i : i + 1], C[i : i + 1], D, state)
-            for i in range(9)]
+    rows = [
+        ssd_step(x[i : i + 1], dt[i : i + 1], A, B[i : i + 1], C[i : i + 1], D, state)
+        for i in range(9)
+    ]
     torch.testing.assert_close(torch.cat(rows), expected, rtol=1e-10, atol=1e-10)
     torch.testing.assert_close(state, final, rtol=1e-10, atol=1e-10)
 

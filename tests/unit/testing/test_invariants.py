@@ -15,6 +15,7 @@ from nanovl.model.vlm import VLM
 from nanovl.testing import (
     batched_equals_single,
     cached_equals_full,
+    engine_equals_naive,
     full_logits,
     pack_equals_segments,
     picture,
@@ -24,6 +25,7 @@ from nanovl.testing import (
     streamed_equals_final,
     tiny_config,
     tiny_model,
+    tiny_nanovl,
     tiny_processor,
     training_ids_are_prompt_and_answer,
 )
@@ -85,6 +87,11 @@ def test_leaking_segments_are_noticed(model: VLM, monkeypatch: pytest.MonkeyPatc
 
 def test_batched_equals_single(model: VLM) -> None:
     assert batched_equals_single(model, [IDS[:9], IDS[9:10], IDS[10:30]], steps=3) < 1e-5
+
+
+def test_engine_equals_naive() -> None:
+    answer = engine_equals_naive(tiny_nanovl(), "Hello", files=[picture(100, 60)], max_tokens=8)
+    assert len(answer.token_ids) == 8
 
 
 def test_save_load_identity(model: VLM, tmp_path: Path) -> None:

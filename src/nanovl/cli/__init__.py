@@ -1,0 +1,6 @@
+"""The command line: arguments in, one function of a room, the terminal out.
+
+The only room that prints. Standard output carries the result and nothing else; progress, warnings
+and errors go to standard error. Showing help imports no torch, so verbs import what they need when
+they run. Reading order: console, options, main, then one module per verb.
+"""

@@ -1,0 +1,39 @@
+"""Numbers in fewer bits: linears that keep their weight packed, and which layers get them.
+
+Takes any `nn.Module`; knows no vision-language model, no checkpoint files and no configuration
+files. Reading order: base, floating, integer, linear (the front door), schemes, crossover.
+"""
+
+from nanovl.quant.linear import Fp8Linear, Int4Linear, Int8Linear, NvFp4Linear, QuantizedLinear
+from nanovl.quant.schemes import (
+    DENY,
+    FORMATS,
+    POLICIES,
+    Policy,
+    find_policy,
+    format_of,
+    plan_formats,
+    quantize_linear,
+    replace_module,
+    should_quantize,
+    transcode,
+)
+
+__all__ = [
+    "DENY",
+    "FORMATS",
+    "POLICIES",
+    "Fp8Linear",
+    "Int4Linear",
+    "Int8Linear",
+    "NvFp4Linear",
+    "Policy",
+    "QuantizedLinear",
+    "find_policy",
+    "format_of",
+    "plan_formats",
+    "quantize_linear",
+    "replace_module",
+    "should_quantize",
+    "transcode",
+]
