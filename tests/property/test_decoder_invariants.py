@@ -1,5 +1,7 @@
 """Invariants of the decoder on random shapes: any chunking, any packing."""
 
+import itertools
+
 import torch
 from hypothesis import given, settings, strategies as st
 
@@ -67,7 +69,7 @@ def test_a_pack_equals_its_segments_alone_with_gradients(model, segments):
     packed_in = x.clone().requires_grad_()
     packed = model(packed_in, ForwardContext(cu_seqlens=tuple(borders)), rows="all")
     packed.square().sum().backward()
-    for a, b in zip(borders[:-1], borders[1:], strict=True):
+    for a, b in itertools.pairwise(borders):
         alone_in = x[a:b].clone().requires_grad_()
         alone = model(alone_in, ForwardContext.single(b - a), rows="all")
         alone.square().sum().backward()

@@ -70,7 +70,7 @@ class MediaRef:
 
     @classmethod
     def of(cls, source: Any, *, name: str = "") -> MediaRef:
-        """Make a reference from whatever a caller holds: path, URL string, bytes, PIL image, array."""
+        """Make a reference from whatever a caller holds: path, URL, bytes, picture or array."""
         if isinstance(source, MediaRef):
             return source
         if isinstance(source, (bytes, bytearray, memoryview)):

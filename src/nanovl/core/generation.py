@@ -54,9 +54,9 @@ class SamplingParams:
     ignore_eos: bool = False
 
     def __post_init__(self) -> None:
-        if isinstance(self.stop, str):
-            object.__setattr__(self, "stop", (self.stop,))
-        object.__setattr__(self, "stop", tuple(self.stop))
+        # A single string is what people pass; as a sequence it would stop at every letter.
+        stop: Any = self.stop
+        object.__setattr__(self, "stop", (stop,) if isinstance(stop, str) else tuple(stop))
         _check(self.temperature >= 0, f"temperature {self.temperature}: expected >= 0")
         _check(self.top_k >= 0, f"top_k {self.top_k}: expected >= 0 (0 keeps all)")
         _check(0 < self.top_p <= 1, f"top_p {self.top_p}: expected in (0, 1]")

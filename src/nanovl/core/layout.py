@@ -7,7 +7,7 @@ after pruning needs neither a tokenizer nor a tensor.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -128,8 +128,9 @@ class TokenLayout:
         for index, span in enumerate(self.spans):
             if span.start < end or span.start + span.length > len(self.input_ids):
                 raise InputError(
-                    f"media {index}: span [{span.start}, {span.start + span.length}) overlaps the "
-                    f"previous one (ends at {end}) or leaves the prompt of {len(self.input_ids)} ids"
+                    f"media {index}: span [{span.start}, {span.start + span.length}) overlaps "
+                    f"the previous one (ends at {end}) or leaves the prompt of "
+                    f"{len(self.input_ids)} ids"
                 )
             end = span.start + span.length
             total += span.num_tokens
@@ -160,7 +161,7 @@ class TokenLayout:
         return sum(s.tiles for s in self.spans)
 
 
-def relay_videos(layout: TokenLayout, counts: dict[int, Sequence[int]]) -> TokenLayout:
+def relay_videos(layout: TokenLayout, counts: Mapping[int, Sequence[int]]) -> TokenLayout:
     """Write the ids of pruned videos again, once the kept tokens of each frame are known.
 
     The length of the sequence does not change, only where placeholders stand between the text of

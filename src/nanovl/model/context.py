@@ -12,6 +12,7 @@ There is no global "current context"; this object is passed explicitly.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import torch
@@ -42,7 +43,7 @@ class ForwardContext:
         if (
             len(borders) < 2
             or borders[0] != 0
-            or any(b <= a for a, b in zip(borders[:-1], borders[1:], strict=True))
+            or any(b <= a for a, b in itertools.pairwise(borders))
         ):
             raise InputError(f"cu_seqlens {borders}: expected borders rising from 0")
         if self.cache is None:

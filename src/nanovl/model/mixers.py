@@ -111,7 +111,7 @@ class Mamba2(nn.Module):
 
     def _ssm_inputs(
         self, conv: torch.Tensor, dt: torch.Tensor, A: torch.Tensor
-    ) -> tuple[torch.Tensor, ...]:
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
         c = self.config
         bc = c.num_groups * c.ssm_state_size
         x, B, C = conv.split([c.mamba_inner_size, bc, bc], dim=-1)
@@ -161,11 +161,11 @@ class Mamba2(nn.Module):
         if ctx.slots == tuple(range(first, last + 1)):  # neighbours: work on the cache in place
             conv_state, ssm_state = conv_all[first : last + 1], ssm_all[first : last + 1]
             conv = causal_conv_step(xbc, self.conv1d.weight, self.conv1d.bias, conv_state)
-            return ssd_step(*self._ssm_inputs(conv, dt, A), ssm_state)
+            return ssd_step(*self._ssm_inputs(conv, dt, A), state=ssm_state)
         index = torch.tensor(ctx.slots, device=xbc.device)
         conv_state, ssm_state = conv_all[index], ssm_all[index]
         conv = causal_conv_step(xbc, self.conv1d.weight, self.conv1d.bias, conv_state)
-        y = ssd_step(*self._ssm_inputs(conv, dt, A), ssm_state)
+        y = ssd_step(*self._ssm_inputs(conv, dt, A), state=ssm_state)
         conv_all[index], ssm_all[index] = conv_state, ssm_state
         return y
 

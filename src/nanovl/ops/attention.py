@@ -10,6 +10,7 @@ Source: model specification, sections 2.5 and 3.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 
 import torch
@@ -155,7 +156,7 @@ def packed_attention(
     """
     parts = [
         segment_attention(q[a:b], k[a:b].transpose(0, 1), v[a:b].transpose(0, 1))
-        for a, b in zip(cu_seqlens[:-1], cu_seqlens[1:], strict=True)
+        for a, b in itertools.pairwise(cu_seqlens)
     ]
     return torch.cat(parts) if len(parts) > 1 else parts[0]
 

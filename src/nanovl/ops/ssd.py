@@ -12,6 +12,7 @@ Source: Dao and Gu 2024, section 6; model specification, sections 2.1 to 2.5.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import torch
@@ -54,7 +55,7 @@ def ssd_reference(
     xs, Bs, Cs = x.to(wide), B.to(wide)[:, head_group], C.to(wide)[:, head_group]
     dt, A, D = dt.to(wide), A.to(wide), D.to(wide)
     outputs, finals = [], []
-    for index, (start, stop) in enumerate(zip(bounds[:-1], bounds[1:], strict=True)):
+    for index, (start, stop) in enumerate(itertools.pairwise(bounds)):
         state = xs.new_zeros(h, p, n)
         if initial_states is not None:
             state = initial_states[index].to(wide)
@@ -94,9 +95,9 @@ def ssd_scan(
     Returns:
         y (t, h, p) in the dtype of `x`, and the state after each segment (s, h, p, n), fp32.
     """
-    t, h, p = x.shape
+    t = x.shape[0]
     bounds = list(cu_seqlens) if cu_seqlens is not None else [0, t]
-    lengths = [b - a for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
+    lengths = [b - a for a, b in itertools.pairwise(bounds)]
     size = min(chunk_size, max(lengths))
     chunks = [-(-length // size) for length in lengths]
     padded = sum(chunks) * size

@@ -75,7 +75,7 @@ def peer_lm(config: LMConfig, model: HybridLM | None = None, **extra: Any) -> An
         left = [n for n in missing if not (config.tie_embeddings and n == "lm_head.weight")]
         if left or unexpected:
             raise AssertionError(f"peer weights: missing {left}, unexpected {unexpected}")
-    return peer.eval()
+    return peer.train(False)
 
 
 def peer_vision_state(model: VisionModel) -> dict[str, torch.Tensor]:
@@ -131,7 +131,7 @@ def peer_vision(config: VisionConfig, model: VisionModel, **extra: Any) -> Any:
     ]
     if left or unexpected:
         raise AssertionError(f"peer weights: missing {left}, unexpected {unexpected}")
-    return peer.eval()
+    return peer.train(False)
 
 
 def peer_vlm(model: VLM, *, image_token_id: int) -> Any:
@@ -171,4 +171,4 @@ def peer_vlm(model: VLM, *, image_token_id: int) -> Any:
     peer.multi_modal_projector.load_state_dict(
         {names.get(n, "linear_2.weight"): v for n, v in model.mlp1.state_dict().items()}
     )
-    return peer.eval()
+    return peer.train(False)
