@@ -37,7 +37,7 @@ test-all: $(VENV)/.installed-all ## every test that needs no GPU, speech and tok
 	$(PYTEST) -n $(JOBS) --dist loadfile -m "not gpu"
 
 bench: $(VENV)/.installed ## the benchmarks once, at their smallest size
-	$(BIN)/python -m benchmarks.smoke
+	$(BIN)/python benchmarks/cpu_speed.py --shape tiny --smoke
 
 docs: $(VENV)/.installed ## regenerate the command-line page and run the code blocks of all documents
 	$(BIN)/python tools/cli_page.py

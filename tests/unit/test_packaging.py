@@ -77,7 +77,7 @@ def test_module_says_what_it_is_for(path: Path) -> None:
     docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
     assert docstring, f"{relative(path)} has no docstring"
     first = docstring.split("\n\n")[0]
-    assert first.endswith((".", ":")), f"{relative(path)}: first paragraph is not a sentence"
+    assert first.endswith((".", ":", "?")), f"{relative(path)}: first paragraph is not a sentence"
 
 
 @pytest.mark.parametrize("room", ROOMS, ids=lambda p: p.name)

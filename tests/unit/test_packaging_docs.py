@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import tomllib
@@ -10,6 +11,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from nanovl.core.generation import ReasoningParams, SamplingParams
+from nanovl.processing.config import ProcessorConfig, Request
+from nanovl.processing.media import Limits
 from tools import make_demo_media
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -74,6 +78,15 @@ def test_every_error_class_is_documented() -> None:
     page = (ROOT / "docs" / "reference" / "errors.md").read_text(encoding="utf-8")
     for name in re.findall(r"^class (\w+)", source, flags=re.M):
         assert f"`{name}`" in page, f"docs/reference/errors.md does not explain {name}"
+
+
+@pytest.mark.parametrize(
+    "settings", [SamplingParams, ReasoningParams, Request, ProcessorConfig, Limits]
+)
+def test_every_setting_is_documented(settings: type) -> None:
+    page = (ROOT / "docs" / "reference" / "config.md").read_text(encoding="utf-8")
+    missing = [f.name for f in dataclasses.fields(settings) if f"`{f.name}`" not in page]
+    assert not missing, f"docs/reference/config.md does not explain {missing}"
 
 
 def test_extras_named_anywhere_exist() -> None:

@@ -158,7 +158,7 @@ def _warn_about_memory(found: Match, target: str, device: torch.device, dtype: t
     free = available_memory_bytes()
     if free and need > free:
         logger.warning(
-            "the model needs %.1f GB of memory, %.1f GB are free; quant='int8' or 'int4' needs less",
+            "the model needs %.1f GB of memory, %.1f GB are free; int8 or int4 would need less",
             need / 1e9,
             free / 1e9,
         )

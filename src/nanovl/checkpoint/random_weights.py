@@ -18,8 +18,8 @@ from pathlib import Path
 import torch
 
 from nanovl import __version__
-from nanovl.checkpoint.encode import check_format, plan
-from nanovl.checkpoint.keymap import expected_tensors
+from nanovl.checkpoint.encode import UNSEEN_AMAX, check_format, plan
+from nanovl.checkpoint.keymap import expected_tensors, linear_modules
 from nanovl.checkpoint.quantized import StoredLinear
 from nanovl.checkpoint.shards import DEFAULT_SHARD_BYTES, atomic_folder, write_shards
 from nanovl.checkpoint.side_files import (
@@ -168,7 +168,9 @@ def write_random(
     check_format(format)
     words = _tokenizer(preset_name, config, tokenizer)
     source = RandomSource(config, expected_tensors(config), seed)
-    planned = plan(config, source, format)
+    # There is nothing to calibrate with.
+    ranges = dict.fromkeys(linear_modules(config.lm), UNSEEN_AMAX)
+    planned = plan(config, source, format, input_amax=ranges)
     origin = f"{RANDOM_ORIGIN}, seed {seed}: never trained, answers are noise"
     target = Path(folder).expanduser()
     with atomic_folder(target, overwrite=overwrite) as scratch:

@@ -76,8 +76,9 @@ def summary(answer: Generation) -> str:
 
 
 def as_document(model: str, answer: Generation) -> dict[str, Any]:
-    """An answer as JSON."""
+    """An answer as JSON, without its token ids."""
     document = {"model": model, **asdict(answer)}
+    del document["token_ids"]
     document["usage"]["total_tokens"] = answer.usage.total_tokens
     document["timings"]["prefill_tokens_per_s"] = answer.timings.prefill_tokens_per_s
     document["timings"]["decode_tokens_per_s"] = answer.timings.decode_tokens_per_s

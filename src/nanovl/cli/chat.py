@@ -69,21 +69,24 @@ def chat(
         raise InputError('no question; say nanovl "QUESTION", or pipe text into it')
     extra = options.read_settings(settings)
     loading = {k: extra.pop(k) for k in _LOADING if k in extra}
-    asking = _given(
-        max_tokens=max_tokens,
-        temperature=temperature,
-        top_p=top_p,
-        seed=seed,
-        max_tiles=max_tiles,
-        pruning_rate=_pruning_rate(evs),
-        fps=fps,
-        max_frames=max_frames,
-    )
-    asking["reasoning"] = _reasoning(reasoning, reasoning_budget, extra.pop("grace", 500))
-    asking = {**extra, **asking}
+    grace = extra.pop("grace", 500)
+    asking: dict[str, Any] = {
+        **extra,
+        "max_tokens": max_tokens,
+        "temperature": temperature,
+        "top_p": top_p,
+        "seed": seed,
+        "max_tiles": max_tiles,
+        "pruning_rate": _pruning_rate(evs),
+        "fps": fps,
+        "max_frames": max_frames,
+        "reasoning": _reasoning(reasoning, reasoning_budget, grace),
+    }
+    asking = {name: value for name, value in asking.items() if value is not None}
 
-    from nanovl.engine.vlm import load
+    from nanovl.engine.vlm import check_settings, load
 
+    check_settings(asking)  # before the slow part
     limits = person_limits()
     parts = attachments(files, limits, pages, dpi)
     with Progress() as progress:
@@ -103,9 +106,8 @@ def chat(
         Repl(loaded, asking, parts, system, usage=usage, reasoning=not hide_reasoning).run()
         return
     with Progress() as progress:
-        deltas = loaded.stream(text, parts, system=system, on_event=progress, **asking)
         answer = show(
-            deltas,
+            loaded.stream(text, parts, system=system, on_event=progress, **asking),
             progress,
             stream=not (no_stream or json),
             text=not json,
@@ -151,7 +153,10 @@ def _piped_text(files: Sequence[str]) -> str:
     """Text on standard input, unless it is a terminal, empty device or an attachment."""
     if "-" in files or sys.stdin is None or sys.stdin.isatty():
         return ""
-    mode = os.fstat(sys.stdin.fileno()).st_mode
+    try:
+        mode = os.fstat(sys.stdin.fileno()).st_mode
+    except (OSError, ValueError):
+        return ""
     if not (stat.S_ISFIFO(mode) or stat.S_ISREG(mode) or stat.S_ISSOCK(mode)):
         return ""
     try:
@@ -160,10 +165,6 @@ def _piped_text(files: Sequence[str]) -> str:
         raise InputError(
             "standard input is not UTF-8 text; to ask about a picture or document in it, add -a -"
         ) from None
-
-
-def _given(**values: Any) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value is not None}
 
 
 def _reasoning(mode: str | None, budget: int | None, grace: Any) -> ReasoningParams:

@@ -102,8 +102,9 @@ def _extra(name: str, package: str, purpose: str) -> dict[str, Any]:
 
 
 def _paths() -> list[dict[str, Any]]:
-    embedded = paths.asset("mini", "config.json").is_file()
+    embedded = any(paths.asset("mini").glob("*.safetensors"))
+    state = str(paths.asset("mini")) if embedded else 'absent; "mini" is made of random weights'
     return [
         {"name": "NANOVL_HOME", "value": str(paths.home())},
-        {"name": "embedded model", "value": str(paths.asset("mini")) if embedded else "absent"},
+        {"name": "embedded model", "value": state},
     ]

@@ -6,7 +6,7 @@ The first word decides; if it is no verb, the words are a question and `chat` ru
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
 import typer
@@ -29,7 +29,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["--help", "-h"]},
 )
-_VERBS = {"chat": chat, "info": info, "convert": convert, "doctor": doctor}
+_VERBS: dict[str, Callable[..., None]] = {
+    "chat": chat,
+    "info": info,
+    "convert": convert,
+    "doctor": doctor,
+}
 for _name, _verb in _VERBS.items():
     app.command(_name)(_verb)
 

@@ -58,7 +58,7 @@ class Engine:
         self.model = model
         self.codec = codec
         self.stop_ids = frozenset(stop_ids)
-        self.context_length = context_length or model.config.lm.max_positions
+        self.context_length = context_length or model.config.max_sequence_length
         self.max_slots = max_slots
         self.prefill_chunk = prefill_chunk
         self._lock = threading.Lock()

@@ -83,11 +83,10 @@ def _message(message: Any, where: str) -> Message:
         raise InputError(
             f"{where}: got {_shape(message)}, expected an object with role and content"
         )
-    role = message.get("role")
-    role = _ROLES.get(role, role) if isinstance(role, str) else role
-    if role not in ("system", "user", "assistant", "tool"):
+    role = _ROLES.get(str(message.get("role")))
+    if role is None:
         raise InputError(
-            f"{where}.role: got {role!r}, expected system, developer, user, assistant or tool"
+            f"{where}.role: got {_shape(message.get('role'))}, expected {', '.join(_ROLES)}"
         )
     calls = message.get("tool_calls") or ()
     content = message.get("content")

@@ -15,9 +15,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any, Literal
 
 from nanovl.checkpoint.build import load_model
+from nanovl.checkpoint.resolve import resolve
+from nanovl.checkpoint.side_files import stop_ids
 from nanovl.core.config import from_dict, nearest
 from nanovl.core.conversation import Conversation, Message
 from nanovl.core.errors import BackendError, ConfigError, InputError
@@ -33,7 +36,7 @@ from nanovl.processing.media import Limits
 from nanovl.processing.processor import Processor, TokenCount
 from nanovl.processing.speech import Transcriber, make_transcriber
 
-__all__ = ["Messages", "NanoVL", "Reasoning", "load"]
+__all__ = ["Messages", "NanoVL", "Reasoning", "check_settings", "load"]
 
 Messages = str | Conversation | Sequence[Mapping[str, Any]]
 Reasoning = Literal["off", "on", "auto"] | bool | ReasoningParams
@@ -46,7 +49,7 @@ _MEDIA_FIELDS = frozenset({"fps", "max_frames", "max_tiles", "pruning_rate", "to
 
 
 def load(
-    name_or_path: str = "mini",
+    name_or_path: str | Path = "mini",
     device: str = "auto",
     dtype: str = "auto",
     quant: str | None = None,
@@ -83,8 +86,9 @@ def load(
     """
     if isinstance(transcriber, str):
         transcriber = make_transcriber(transcriber)  # before the slow part: it may be missing
+    folder = resolve(name_or_path, on_event=on_event)
     model, processor = load_model(
-        name_or_path,
+        folder,
         device=device,
         dtype=dtype,
         quant=quant,
@@ -98,7 +102,8 @@ def load(
     return NanoVL(
         model,
         processor,
-        name=name_or_path,
+        name=str(name_or_path),
+        stop_ids=stop_ids(folder, processor.tokenizer),
         context_length=context_length,
         max_slots=max_slots,
         prefill_chunk=prefill_chunk,
@@ -307,9 +312,7 @@ class NanoVL:
         room = self.engine.room(layout)
         thinking = ends_thinking(self.tokenizer.decode(layout.input_ids[-32:]))
         given = sampling is not None or "max_tokens" in chosen
-        defaults = sampling or (REPORT_ON if thinking else REPORT_OFF)
-        # Through the strict reader, so that a value of the wrong type is named.
-        sampling = from_dict(SamplingParams, {**vars(defaults), **chosen}, where="sampling")
+        sampling = _sampling(sampling or (REPORT_ON if thinking else REPORT_OFF), chosen)
         if not given:
             sampling = replace(sampling, max_tokens=min(sampling.max_tokens, room))
         elif sampling.max_tokens > room:
@@ -337,6 +340,24 @@ class NanoVL:
             if delta.generation is not None
         }
         return [done[index] for index in range(len(requests))]
+
+
+def check_settings(settings: Mapping[str, Any]) -> None:
+    """Refuse overrides that `NanoVL.chat` would refuse; needs no model.
+
+    Args:
+        settings: Overrides; "reasoning" may be among them.
+
+    Raises:
+        ConfigError: An unknown setting, or a value of the wrong type or range.
+    """
+    chosen, _ = _split_overrides({k: v for k, v in settings.items() if k != "reasoning"})
+    _sampling(REPORT_OFF, chosen)
+
+
+def _sampling(defaults: SamplingParams, chosen: Mapping[str, Any]) -> SamplingParams:
+    """Through the strict reader, so that a value of the wrong type is named."""
+    return from_dict(SamplingParams, {**vars(defaults), **chosen}, where="sampling")
 
 
 def _reasoning(reasoning: Reasoning, budget: int | None) -> ReasoningParams:

@@ -88,7 +88,7 @@ def fp8_encode(x: torch.Tensor, scale: torch.Tensor, *, what: str = "tensor") ->
 
 def fp8_cast(x: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
     """`fp8_encode` without its checks, for the forward pass; NaN stays NaN, infinity saturates."""
-    rows = x.reshape(-1, x.shape[-1]) if x.dim() else x.reshape(1, 1)
+    rows = x.detach().reshape(-1, x.shape[-1]) if x.dim() else x.detach().reshape(1, 1)
     column = _as_column(scale)
     out = torch.empty(rows.shape, dtype=torch.float8_e4m3fn, device=x.device)
     for part in row_slices(rows.shape[0], rows.shape[1], x.device):
@@ -173,13 +173,14 @@ def fp8_fake_quant(
         what: What is quantized, for the message.
 
     Returns:
-        Shape and dtype of `x`: cast(clamp(x * (448 / amax))) * (amax / 448), in fp32.
+        Shape and dtype of `x`: cast(clamp(x * (448 / amax))) * (amax / 448), in fp32; without a
+        gradient, see `straight_through`.
 
     Raises:
         InputError: `x` is not finite.
     """
     finite_amax(x, what)
-    values = x.float()  # the rounding is defined on fp32
+    values = x.detach().float()  # the rounding is defined on fp32
     if amax is None:
         return values.clamp(-FP8_MAX, FP8_MAX).to(torch.float8_e4m3fn).to(x.dtype)
     limit = torch.as_tensor(amax, dtype=torch.float32, device=x.device)

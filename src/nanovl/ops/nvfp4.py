@@ -237,12 +237,12 @@ def nvfp4_fake_quant_activation(
         what: What is quantized, for messages.
 
     Returns:
-        Shape and dtype of `x`.
+        Shape and dtype of `x`; without a gradient, see `straight_through`.
 
     Raises:
         InputError: k is not a multiple of 16, `x` is not finite, or the scale not above 0.
     """
-    rows = x.reshape(-1, x.shape[-1])
+    rows = x.detach().reshape(-1, x.shape[-1])
     n, k = _matrix_shape(rows, what)
     finite_amax(rows, what)
     input_scale = require_positive(input_scale, f"{what}: input_scale").reshape(())

@@ -16,7 +16,7 @@ from nanovl.processing.pixels import CLIP_MEAN, CLIP_STD
 from nanovl.processing.sampling import SamplingRule
 from nanovl.processing.video_layout import VideoStyle
 
-__all__ = ["TRAINED_TILES", "ImageMode", "ProcessorConfig", "Request"]
+__all__ = ["MAX_TILES", "TRAINED_TILES", "ImageMode", "ProcessorConfig", "Request"]
 
 ImageMode = Literal["tiles", "native", "tiling-size-matching"]
 
@@ -24,6 +24,8 @@ TRAINED_TILES = 12
 """Tiles per picture the released model was trained with; more work, but are untried."""
 
 MAX_TILES = 64
+"""Tiles per picture nobody gets past, whatever is asked for."""
+
 # Tiles (thumbnails not counted) up to which the native mode lets a picture grow.
 NATIVE_TILES = 13
 

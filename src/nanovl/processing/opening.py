@@ -32,8 +32,8 @@ from nanovl.processing.config import ProcessorConfig
 from nanovl.processing.images import image_size
 from nanovl.processing.media import Kind, Limits, localize
 from nanovl.processing.pdf import page_count, page_sizes, parse_pages
+from nanovl.processing.pieces import MessageMedia
 from nanovl.processing.speech import Transcriber, format_transcript, shift
-from nanovl.processing.template import MessageMedia
 from nanovl.processing.video import VideoInfo, probe
 
 __all__ = ["MediaOpener", "OpenedImage", "OpenedMessage", "OpenedVideo", "transcript_block"]

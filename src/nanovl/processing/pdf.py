@@ -160,7 +160,8 @@ def _opened(ref: MediaRef, limits: Limits) -> Iterator[pdfium.PdfDocument]:
                     f"{ref.name}: the PDF is encrypted; save a copy without a password"
                 ) from error
             raise InputError(
-                f"{ref.name}: not a readable PDF; it is damaged, cut off or another format; "
+                f"{ref.name}: not a readable PDF; it is damaged, cut off, without pages or another "
+                "format; "
                 "open it in a viewer and export it again"
             ) from error
     try:

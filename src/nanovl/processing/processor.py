@@ -27,13 +27,11 @@ from nanovl.processing.images import open_image
 from nanovl.processing.media import Limits
 from nanovl.processing.opening import MediaOpener, OpenedMessage
 from nanovl.processing.pdf import render_pages
+from nanovl.processing.pieces import Control, Piece, Slot
 from nanovl.processing.pixels import to_pixels, to_tiles
 from nanovl.processing.sizing import ImagePlan, VideoPlan, size_images, size_video
 from nanovl.processing.speech import Transcriber
 from nanovl.processing.template import (
-    Control,
-    Piece,
-    Slot,
     reasoning_enabled,
     render,
     render_training,
@@ -264,6 +262,11 @@ class Processor:
         for message, found in enumerate(opened):
             for number, video in enumerate(found.videos):
                 plan = size_video(video, self.config, request, tokenizer)
+                if len(plan.indices) > self.limits.max_frames:
+                    raise InputError(
+                        f"{video.name}: {len(plan.indices)} frames wanted, limit "
+                        f"{self.limits.max_frames}; lower max_frames or raise the media limit"
+                    )
                 plans[Slot("video", message, number)] = plan
                 used += plan.length
         slots = [

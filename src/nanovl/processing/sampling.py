@@ -87,7 +87,8 @@ def _window(total: int, fps: float, start_s: float | None, end_s: float | None) 
     stop = min(total, math.ceil(end * fps - 1e-6)) if math.isfinite(end) else total
     if first >= stop:
         raise InputError(
-            f"video: no frames between {start:g} s and {end:g} s; it is {total / fps:.2f} s long"
+            f"video: no frames from {start:g} s to "
+            f"{'its end' if math.isinf(end) else f'{end:g} s'}; it is {total / fps:.2f} s long"
         )
     return first, stop - first
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nanovl.core.errors import ConfigError, InputError
-from nanovl.processing.config import TRAINED_TILES, ProcessorConfig, Request
+from nanovl.processing.config import MAX_TILES, TRAINED_TILES, ProcessorConfig, Request
 from nanovl.processing.opening import OpenedImage, OpenedVideo
 from nanovl.processing.sampling import select_frames, timestamps
 from nanovl.processing.tiling import (
@@ -108,8 +108,10 @@ def size_images(
     if not images:
         return []
     for image in images:
-        if image.max_tiles is not None and image.max_tiles < 1:
-            raise InputError(f"{image.name}: max_tiles {image.max_tiles}; expected at least 1")
+        if image.max_tiles is not None and not 1 <= image.max_tiles <= MAX_TILES:
+            raise InputError(
+                f"{image.name}: max_tiles {image.max_tiles}; expected 1 to {MAX_TILES}"
+            )
     if config.mode == "native":
         return _native(images, config, request, room_tokens)
     default = request.max_tiles or config.max_num_tiles
@@ -241,12 +243,12 @@ def size_video(
         InputError: No frame in the wanted part, or a pruning rate outside [0, 1).
     """
     part, info = video.part, video.info
-    fps = part.fps or request.fps or config.video_fps
-    most = part.max_frames or request.max_frames or config.max_frames
+    fps = _first(part.fps, request.fps, config.video_fps)
+    most = int(_first(part.max_frames, request.max_frames, config.max_frames))
     try:
         indices = _frames(video, config, fps, most)
     except (ConfigError, InputError) as error:
-        raise type(error)(f"{video.name}: {error}") from error
+        raise InputError(f"{video.name}: {error}") from error
     times = timestamps(indices, info.fps)
     height, width = _frame_size(video, config)
     grid = (height // config.cell, width // config.cell)
@@ -287,6 +289,11 @@ def size_video(
             "clamped": clamped,
         },
     )
+
+
+def _first(*settings: float | None) -> float:
+    """The first setting that was made; the last one always is."""
+    return next(value for value in settings if value is not None)
 
 
 def _frames(video: OpenedVideo, config: ProcessorConfig, fps: float, most: int) -> tuple[int, ...]:

@@ -1,8 +1,7 @@
 """The prompt format: a conversation becomes a sequence of pieces.
 
-Three kinds of piece keep trust apart: `Control` (a control token the template put there), `Text`
-(anything else, never able to become a control token) and `Slot` (where a picture or video goes).
-Encoding and media sizes are the processor's job.
+Knows turns, tools and reasoning; what a user turn holds is `nanovl.processing.content`. Encoding
+and media sizes are the processor's job.
 
 **Speech.** The model hears nothing; recognised speech enters as text, one block per audio file or
 video with sound, after the pictures and videos of its message and before what the user wrote:
@@ -17,35 +16,17 @@ Source: model specification, sections 8.1 and 8.4; training specification, secti
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-from nanovl.core.conversation import (
-    Conversation,
-    ImagePart,
-    Message,
-    TextPart,
-    ToolCall,
-    VideoPart,
-)
+from nanovl.core.conversation import Conversation, Message, TextPart, ToolCall
 from nanovl.core.errors import InputError
 from nanovl.core.generation import ReasoningParams
+from nanovl.processing.content import cleaned, text_of, user_content
+from nanovl.processing.pieces import Control, MessageMedia, Piece, Text, merged
 from nanovl.processing.vocab import BOS, SYSTEM, TURN, TURN_END
 
-__all__ = [
-    "Control",
-    "MessageMedia",
-    "Piece",
-    "Slot",
-    "Text",
-    "reasoning_enabled",
-    "render",
-    "render_text",
-    "render_training",
-    "split_reasoning",
-]
+__all__ = ["reasoning_enabled", "render", "render_training", "split_reasoning"]
 
 _OFF_HEAD = "<think></think>"
 _ON_HEAD = "<think>\n"
@@ -63,72 +44,6 @@ _TOOLS_BLOCK = (
     "Based on the tool responses, you can call additional tools if needed, correct tool calls if "
     "any errors are found, or just respond to the user."
 )
-
-
-@dataclass(frozen=True)
-class Control:
-    """A control token, by name."""
-
-    name: str
-    supervised: bool = False
-
-
-@dataclass(frozen=True)
-class Text:
-    """Ordinary text.
-
-    Attributes:
-        text: Never empty in a rendered prompt.
-        supervised: Whether a trainer predicts it.
-        joined: Whether it is encoded as one string with text right before it (the rule). False
-            where generation starts, so that a rendered history has the ids that were generated.
-    """
-
-    text: str
-    supervised: bool = False
-    joined: bool = True
-
-
-@dataclass(frozen=True)
-class Slot:
-    """Where the `number`-th picture or video of message `message` goes (both from 0)."""
-
-    kind: Literal["image", "video"]
-    message: int
-    number: int
-
-
-Piece = Control | Text | Slot
-
-
-@dataclass(frozen=True, kw_only=True)
-class MessageMedia:
-    """What the media parts of one message turned out to be.
-
-    Attributes:
-        images: Pictures, pages of documents included.
-        videos: Videos.
-        speech: Transcript blocks, each ending in a newline.
-    """
-
-    images: int = 0
-    videos: int = 0
-    speech: tuple[str, ...] = ()
-
-    @classmethod
-    def of(cls, message: Message) -> MessageMedia:
-        """Count the media of a message that holds only pictures and videos.
-
-        Raises:
-            InputError: A document or audio part, whose pages or speech are not known here.
-        """
-        images = sum(isinstance(p, ImagePart) for p in message.media)
-        videos = sum(isinstance(p, VideoPart) for p in message.media)
-        if images + videos != len(message.media):
-            raise InputError(
-                "documents and audio must be opened before rendering; use Processor.plan"
-            )
-        return cls(images=images, videos=videos)
 
 
 def reasoning_enabled(
@@ -188,17 +103,15 @@ def render(
         InputError: Placeholders in the text do not match the media.
     """
     pieces = _opening(conversation, bos)
-    turns = _turns(conversation, media)
-    for turn in turns:
-        pieces += (
-            _user_turn(turn)
-            if isinstance(turn, list)
-            else _history_turn(turn, keep_history_reasoning)
-        )
+    for turn in _turns(conversation, media):
+        if isinstance(turn, list):
+            pieces += _user_turn(turn)
+        else:
+            pieces += _history_turn(turn, keep_history_reasoning)
     if add_generation_prompt:
         enabled = reasoning_enabled(conversation, reasoning)
         pieces += _assistant_head(_ON_HEAD if enabled else _OFF_HEAD)
-    return _merged(pieces)
+    return merged(pieces)
 
 
 def render_training(
@@ -216,8 +129,10 @@ def render_training(
     last assistant turn keeps its trace and is supervised; earlier turns lose theirs and are not.
     What the inference prompt supplies (`<think>` and newline, or the closed pair) is not
     supervised; the answer, the line break behind it, `<SPECIAL_12>` and the last line break are.
-    The ids of a sample are therefore those of `render` for the messages before the answer,
-    followed by the ids of the answer.
+    The ids of a sample are therefore those of `render` for the messages before the last answer,
+    followed by the ids of that answer. (With several answers and reasoning off, the earlier ones
+    carry the empty `<think></think>` they were generated after; `render` writes it for messages
+    whose `reasoning` is "".)
 
     Args:
         conversation: Ends in an assistant message.
@@ -253,18 +168,7 @@ def render_training(
         else:
             pieces += _learned_turn(turn, reasoning, allowed[number], mask_prompt_reasoning)
         number += 1
-    return _merged(pieces)
-
-
-def render_text(pieces: Sequence[Piece]) -> str:
-    """The prompt as one string, with `<image>` / `<video>` for media; for people and tests."""
-    words = []
-    for piece in pieces:
-        if isinstance(piece, Slot):
-            words.append(f"<{piece.kind}>")
-        else:
-            words.append(piece.name if isinstance(piece, Control) else piece.text)
-    return "".join(words)
+    return merged(pieces)
 
 
 def split_reasoning(message: Message) -> tuple[str | None, str]:
@@ -277,14 +181,16 @@ def split_reasoning(message: Message) -> tuple[str | None, str]:
     Raises:
         InputError: Tags that do not form exactly one block at the start.
     """
-    text = _cleaned(_text_of(message)).strip()
+    text = cleaned(text_of(message)).strip()
     opened, closed = text.count("<think>"), text.count("</think>")
     if message.reasoning is not None:
-        if opened or closed:
+        trace = cleaned(message.reasoning).strip()
+        if opened or closed or "<think>" in trace or "</think>" in trace:
             raise InputError(
-                "assistant message has a reasoning field and think tags in its text; use one"
+                "assistant message has a reasoning field and think tags in its text or in the "
+                "field; give the trace without tags, once"
             )
-        return message.reasoning, text
+        return trace, text
     if not opened and not closed:
         return None, text
     if opened != 1 or closed != 1 or not text.startswith("<think>") or "</think>" not in text[7:]:
@@ -301,7 +207,7 @@ def split_reasoning(message: Message) -> tuple[str | None, str]:
 
 def _opening(conversation: Conversation, bos: bool) -> list[Piece]:
     systems = [m for m in conversation.messages if m.role == "system"]
-    texts = [_cleaned(_text_of(m)).strip() for m in systems]
+    texts = [cleaned(text_of(m)).strip() for m in systems]
     if conversation.tools:
         tools = ", ".join(_json(tool.get("function", tool)) for tool in conversation.tools)
         texts.append(_TOOLS_BLOCK.format(tools=tools))
@@ -319,14 +225,14 @@ def _turns(
     results: list[str] = []
     for index, message in enumerate(messages):
         if message.role == "tool":
-            results.append(_cleaned(_text_of(message)).strip())
+            results.append(cleaned(text_of(message)).strip())
             if index + 1 == len(messages) or messages[index + 1].role != "tool":
                 response = f"<TOOL_RESPONSE>[{', '.join(results)}]</TOOL_RESPONSE>"
                 turns.append([Text(response)])
                 results = []
         elif message.role == "user":
             found = MessageMedia.of(message) if media is None else media[index]
-            turns.append(_user_content(message, index, found))
+            turns.append(user_content(message, index, found))
         elif message.role == "assistant":
             turns.append(message)
     return turns or [[]]
@@ -346,10 +252,10 @@ def _turn_end(supervised: bool = False) -> list[Piece]:
 
 def _history_turn(message: Message, keep_reasoning: bool) -> list[Piece]:
     """An assistant turn as given; reasoning from its field is cut where it was generated."""
-    content = _cleaned(_text_of(message)).strip()
+    content = cleaned(text_of(message)).strip()
     if keep_reasoning and message.reasoning is not None:
-        reasoning, answer = split_reasoning(message)
-        head, tail = _reasoned((reasoning or "").strip(), answer + _calls(message, answer))
+        trace = cleaned(message.reasoning).strip()
+        head, tail = _reasoned(trace, content + _calls(message, content))
         return [*_assistant_head(head), Text(tail, joined=False), *_turn_end()]
     if not keep_reasoning:
         content = _without_reasoning(content)
@@ -366,7 +272,7 @@ def _without_reasoning(text: str) -> str:
 
 def _learned_turn(message: Message, reasoning: bool, loss: bool, mask_head: bool) -> list[Piece]:
     trace, answer = split_reasoning(message)
-    if reasoning and not (trace or "").strip():
+    if reasoning and not trace:
         raise InputError(
             "training sample with reasoning on: the last assistant message has no reasoning; "
             "render it with reasoning off"
@@ -374,7 +280,7 @@ def _learned_turn(message: Message, reasoning: bool, loss: bool, mask_head: bool
     answer += _calls(message, answer)
     if not answer:
         raise InputError("training sample: an assistant message is empty")
-    head, tail = _reasoned((trace or "").strip() if reasoning else "", answer)
+    head, tail = _reasoned(trace or "" if reasoning else "", answer)
     opening = _assistant_head(head)
     if not mask_head:
         opening = [*_assistant_head(""), Text(head, supervised=loss, joined=False)]
@@ -402,72 +308,6 @@ def _call(call: ToolCall) -> str:
     return f'{{"name": {_json(call.name)}, "arguments": {arguments}}}'
 
 
-# --- content ----------------------------------------------------------------------------------
-
-
-def _user_content(message: Message, index: int, media: MessageMedia) -> list[Piece]:
-    text = "".join(_cleaned(p.text) for p in message.parts if isinstance(p, TextPart))
-    front: list[Piece] = []
-    placed: dict[str, list[Slot]] = {}
-    for kind, count in (("image", media.images), ("video", media.videos)):
-        slots = [Slot(kind, index, number) for number in range(count)]  # type: ignore[arg-type]
-        written = text.count(f"<{kind}>") if count else 0
-        if written and written != count:
-            raise InputError(
-                f"messages[{index}]: the text contains <{kind}> {written} times but the message "
-                f"has {count} {kind}s (document pages count as images); write it {count} times to "
-                "place them, or not at all"
-            )
-        if written:
-            placed[kind] = slots
-        elif kind == "image" and count > 1:
-            for number, slot in enumerate(slots):
-                front += [Text(f"{' ' if number else ''}<image {number + 1}>"), slot]
-            front.append(Text("\n"))
-        else:
-            for slot in slots:
-                front += [slot, Text("\n")]
-    front += [Text(block) for block in media.speech]
-    if front:
-        text = text.lstrip("\n")
-    return _stripped([*front, *_with_slots(text, placed)])
-
-
-def _with_slots(text: str, placed: Mapping[str, list[Slot]]) -> list[Piece]:
-    """Cut text at the placeholders its author placed."""
-    if not placed:
-        return [Text(text)]
-    waiting = {f"<{kind}>": iter(slots) for kind, slots in placed.items()}
-    pattern = "|".join(f"({re.escape(marker)})" for marker in waiting)
-    return [
-        next(waiting[word]) if word in waiting else Text(word)
-        for word in re.split(pattern, text)
-        if word
-    ]
-
-
-def _stripped(pieces: list[Piece]) -> list[Piece]:
-    """Drop white space at both ends."""
-    for end, strip in ((0, str.lstrip), (-1, str.rstrip)):
-        while pieces and isinstance(piece := pieces[end], Text):
-            if rest := strip(piece.text):
-                pieces[end] = Text(rest)
-                break
-            pieces.pop(end)
-    return pieces
-
-
-def _cleaned(text: str) -> str:
-    """Remove the thinking switches, but not from inside `</think>`."""
-    return "</think>".join(
-        part.replace("/think", "").replace("/no_think", "") for part in text.split("</think>")
-    )
-
-
-def _text_of(message: Message) -> str:
-    return "".join(part.text for part in message.parts if isinstance(part, TextPart))
-
-
 def _json(value: Any) -> str:
     if isinstance(value, Mapping):
         value = dict(value)
@@ -475,18 +315,3 @@ def _json(value: Any) -> str:
         return json.dumps(value, ensure_ascii=False)
     except (TypeError, ValueError) as error:
         raise InputError(f"tool description or argument is not JSON: {error}") from error
-
-
-def _merged(pieces: list[Piece]) -> list[Piece]:
-    """Join text that is encoded as one string; drop empty text."""
-    result: list[Piece] = []
-    for piece in pieces:
-        before = result[-1] if result else None
-        if isinstance(piece, Text):
-            if not piece.text:
-                continue
-            if isinstance(before, Text) and piece.joined and before.supervised == piece.supervised:
-                result[-1] = Text(before.text + piece.text, before.supervised, before.joined)
-                continue
-        result.append(piece)
-    return result

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from nanovl.core.errors import CheckpointError, InputError
+from nanovl.ops.straight_through import straight_through
 
 __all__ = ["CHUNK_ROWS", "QuantizedLinear"]
 
@@ -98,7 +99,8 @@ class QuantizedLinear(nn.Module):
         rows = x.reshape(-1, self.in_features)
         rounded = self.quantize_activation(rows) if self.emulate_activation else None
         if rounded is not None:
-            y = self._chunked_product(rounded, torch.float32).to(x.dtype)
+            exact = straight_through(rows.float(), rounded)  # codes times scales need fp32
+            y = self._chunked_product(exact, torch.float32).to(x.dtype)
         else:
             y = self._product(rows)
         if self.bias is not None:

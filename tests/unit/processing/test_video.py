@@ -97,7 +97,7 @@ def test_containers_and_codecs(name: str, codec: str, tmp_path: Path) -> None:
     assert info.duration_s == pytest.approx(1)
     assert not info.is_variable
     assert not info.has_audio
-    assert greys(path, [0, 7, 20, 29]) == pytest.approx([0, 7, 20, 29], abs=0.6)
+    assert greys(path, [0, 7, 20, 29]) == pytest.approx([0, 7, 20, 29], abs=0.9)
 
 
 def test_from_memory(tmp_path: Path) -> None:
@@ -154,7 +154,7 @@ def test_a_landing_behind_the_target_is_noticed(
 
 
 def test_pixels_are_those_of_one_resized_picture(tmp_path: Path) -> None:
-    path = video(tmp_path / "a.mkv", 3, codec="ffv1" if False else "libx264")
+    path = video(tmp_path / "a.mkv", 3)
     with av.open(str(path)) as container:
         pixels = next(container.decode(video=0)).to_ndarray(format="rgb24")
     loaded = load_frames(MediaRef.of(path), [0], (32, 32), limits=LIMITS)
@@ -229,7 +229,7 @@ def test_display_matrix(
     assert min(corners, key=corners.__getitem__) == dark_corner
 
 
-@pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
+@pytest.mark.parametrize("share", [0.4, 0.6, 0.9])
 @pytest.mark.parametrize(
     ("name", "codec"),
     [("a.mp4", "libx264"), ("a.mkv", "libx264"), ("a.avi", "mpeg4"), ("a.ts", "libx264")],
@@ -238,12 +238,13 @@ def test_cut_off_videos_give_what_is_there(
     name: str, codec: str, share: float, tmp_path: Path
 ) -> None:
     whole = encode(tmp_path / name, codec=codec, size=(320, 240), faststart=name.endswith("4"))
-    data = whole.read_bytes()[: int(whole.stat().st_size * share)]
-    try:
-        info = probe(MediaRef.of(data), LIMITS)
-    except InputError as error:
-        assert share == 0.3, error  # nothing but the index left
-        return
+    data = whole.read_bytes()
+    if name == "a.mp4":  # its index comes first; cut the pictures behind it
+        start = data.index(b"mdat")
+        data = data[: start + int((len(data) - start) * share)]
+    else:
+        data = data[: int(len(data) * share)]
+    info = probe(MediaRef.of(data), LIMITS)
     assert 1 <= info.frames < 60
     indices = select_frames(info.frames, info.fps)
     assert len(greys(data, indices)) == len(indices)
@@ -291,7 +292,7 @@ def test_no_frames(tmp_path: Path) -> None:
     path = encode(tmp_path / "a.mkv", 3)
     data = path.read_bytes()
     start = data.index(bytes.fromhex("1f43b675"))  # the first cluster
-    with pytest.raises(InputError, match="no readable frames|not a readable video"):
+    with pytest.raises(InputError, match=r"no readable frames|not a readable video"):
         probe(MediaRef.of(data[:start]), LIMITS)
 
 
@@ -349,7 +350,7 @@ def test_a_video_that_grows_in_the_middle(tmp_path: Path) -> None:
     large = encode(tmp_path / "b.ts", 10, size=(640, 480)).read_bytes()
     limits = Limits(max_video_side=200)
     info = probe(MediaRef.of(small + large), limits)
-    with pytest.raises(InputError, match="640x480|does not decode|no frame|limit"):
+    with pytest.raises(InputError, match=r"640x480 pixels, limit 200 per side"):
         greys(small + large, range(info.frames), limits)
 
 

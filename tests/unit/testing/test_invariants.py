@@ -138,7 +138,7 @@ def test_predicted_visual_tokens(model: VLM) -> None:
     conversation = Conversation.user(
         "Compare.",
         [
-            ImagePart(source=MediaRef.of(picture(200, 100))),
+            ImagePart(source=MediaRef.of(picture(128, 64))),
             VideoPart(source=MediaRef.of(frames), fps=2.0, pruning_rate=0.5),
         ],
     )

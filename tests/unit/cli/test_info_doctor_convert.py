@@ -1,0 +1,93 @@
+"""The verbs that run no model."""
+
+import json
+
+import pytest
+
+from nanovl.cli.convert import parse_size
+from nanovl.core.errors import ConfigError
+
+
+def test_info(cli, checkpoint):
+    result = cli("info", checkpoint)
+    assert (result.code, result.err) == (0, "")
+    rows = dict(line.split(maxsplit=1) for line in result.out.splitlines())
+    assert rows["pattern"] == "M-M*-"
+    assert "never trained" in rows["origin"]
+    assert rows["context"] == "262144 tokens"
+
+
+def test_info_json(cli, checkpoint):
+    document = json.loads(cli("info", checkpoint, "--json").out)
+    assert document["num_parameters"] == sum(document["parameters"].values())
+    assert document["config"]["lm"]["pattern"] == "M-M*-"
+    assert document["problem"] is None
+
+
+def test_info_lists_formats_of_a_quantized_checkpoint(cli, tmp_path):
+    assert cli("convert", "--random", "tiny", tmp_path / "q", "--format", "fp8").code == 0
+    out = cli("info", tmp_path / "q").out
+    assert "FP8" in out
+    assert "mamba.in_proj" in out
+
+
+def test_info_of_a_damaged_checkpoint(cli, checkpoint, tmp_path):
+    import shutil
+
+    broken = tmp_path / "broken"
+    shutil.copytree(checkpoint, broken)
+    weights = broken / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1000])
+    result = cli("info", broken)
+    assert result.code == 1
+    assert "error: " in result.err
+    assert "Traceback" not in result.err
+
+
+def test_doctor(cli):
+    result = cli("doctor")
+    assert result.code == 0
+    for title in ("versions", "machine", "fast paths", "extras", "paths"):
+        assert f"{title}\n" in result.out
+    document = json.loads(cli("doctor", "--json").out)
+    assert {row["name"] for row in document["extras"]} == {"speech", "parity"}
+    assert document["fast paths"]
+
+
+def test_doctor_names_the_install_line_of_an_absent_extra(cli, monkeypatch):
+    monkeypatch.setattr("nanovl.cli.doctor._EXTRAS", {"speech": ("no_such_package", "x")})
+    assert "absent; run: pip install 'nanovl[speech]'" in cli("doctor").out
+
+
+def test_convert_changes_format_and_shards(cli, checkpoint, tmp_path):
+    out = tmp_path / "out"
+    result = cli("convert", checkpoint, out, "--format", "fp8", "--shard-size", "200kB")
+    assert (result.code, result.out) == (0, f"{out}\n")
+    assert len(list(out.glob("*.safetensors"))) > 1
+    again = cli("convert", checkpoint, out)
+    assert again.code == 1
+    assert "not empty" in again.err
+    assert cli("convert", checkpoint, out, "--overwrite").code == 0
+    assert cli("info", out).out.count("model") == 1
+
+
+def test_random_weights_depend_on_the_seed(cli, tmp_path):
+    def weights(name, seed):
+        cli("convert", "--random", "tiny", tmp_path / name, "--seed", seed)
+        return (tmp_path / name / "model.safetensors").read_bytes()
+
+    assert weights("a", 1) == weights("b", 1) != weights("c", 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("5GB", 5 * 10**9), ("1.5 MiB", 3 << 19), ("700", 700), ("2k", 2000), ("1gib", 1 << 30)],
+)
+def test_sizes(text, size):
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "GB", "-1GB", "0", "5TB", "1e9"])
+def test_bad_sizes(text):
+    with pytest.raises(ConfigError, match="expected a number with a unit"):
+        parse_size(text)
