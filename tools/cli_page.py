@@ -51,17 +51,13 @@ def _section(name: str, command: Any) -> str:
         else:
             lines += [" ".join(block.split()), ""]
     context = command.make_context(name, [], resilient_parsing=True)
-    records = [parameter.get_help_record(context) for parameter in command.params]
-    records += [command.get_help_option(context).get_help_record(context)]
-    rows = [f"| `{names}` | {meaning} |" for names, meaning in dict.fromkeys(filter(None, records))]
-    lines += ["| option | meaning |", "|---|---|", *(_escaped(row) for row in rows), ""]
-    return "\n".join(lines)
-
-
-def _escaped(row: str) -> str:
-    """A table row whose text may hold a bar."""
-    first, *cells, last = row.split(" | ")
-    return " | ".join([first, *(c.replace("|", "\\|") for c in cells), last])
+    lines += ["| option | meaning |", "|---|---|"]
+    for parameter in command.params:
+        names, meaning = parameter.get_help_record(context)
+        if parameter.param_type_name == "argument":
+            names = parameter.metavar
+        lines.append(f"| `{names}` | {meaning.replace('|', chr(92) + '|')} |")
+    return "\n".join([*lines, ""])
 
 
 def main() -> None:

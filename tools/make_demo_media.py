@@ -2,6 +2,9 @@
 
     python tools/make_demo_media.py [FOLDER]
 
+The shapes are chosen so that the model's tiling rule costs little: 1 x 2 tiles and a thumbnail for
+the receipt, one tile for the chart, 2 x 3 and a thumbnail for the page.
+
 Uses only the font inside Pillow, so the same Pillow gives the same pixels on every machine. Every
 answer in questions.json is computed from the numbers that are drawn.
 """
@@ -43,21 +46,21 @@ def euros(cents: int) -> str:
 
 def draw_receipt() -> tuple[Image.Image, list[dict[str, str]]]:
     """A cafe receipt on white paper."""
-    width, height = 400, 560
+    width, height = 360, 720
     image = Image.new("RGB", (width, height), "#fbfaf7")
     draw = ImageDraw.Draw(image)
-    draw.text((width / 2, 44), "CAFE MERIDIAN", INK, font(34), anchor="mm")
-    draw.text((width / 2, 80), "14 Harbour Street", SOFT, font(18), anchor="mm")
-    draw.text((width / 2, 106), "2025-03-08   09:41   Table 6", SOFT, font(18), anchor="mm")
-    y = 146
+    draw.text((width / 2, 64), "CAFE MERIDIAN", INK, font(34), anchor="mm")
+    draw.text((width / 2, 104), "14 Harbour Street", SOFT, font(18), anchor="mm")
+    draw.text((width / 2, 134), "2025-03-08   09:41   Table 6", SOFT, font(18), anchor="mm")
+    y = 192
     for name, count, cents in RECEIPT:
         draw.text((32, y), f"{count} x {name}", INK, font(22))
         draw.text((width - 32, y), euros(count * cents), INK, font(22), anchor="ra")
-        y += 40
+        y += 44
     subtotal = sum(count * cents for _, count, cents in RECEIPT)
     tax = round(subtotal * TAX_PERCENT / 100)
     draw.line((32, y + 6, width - 32, y + 6), RULE, 2)
-    y += 22
+    y += 26
     for label, cents, size in (
         ("Subtotal", subtotal, 22),
         (f"Tax {TAX_PERCENT}%", tax, 22),
@@ -65,8 +68,8 @@ def draw_receipt() -> tuple[Image.Image, list[dict[str, str]]]:
     ):
         draw.text((32, y), label, INK, font(size))
         draw.text((width - 32, y), euros(cents), INK, font(size), anchor="ra")
-        y += size + 16
-    draw.text((width / 2, height - 44), "Thank you!", SOFT, font(22), anchor="mm")
+        y += size + 20
+    draw.text((width / 2, height - 72), "Thank you!", SOFT, font(22), anchor="mm")
     most = max(RECEIPT, key=lambda item: item[1] * item[2])
     return image, [
         {"question": "What is the total?", "answer": euros(subtotal + tax)},
@@ -77,12 +80,12 @@ def draw_receipt() -> tuple[Image.Image, list[dict[str, str]]]:
 
 def draw_chart() -> tuple[Image.Image, list[dict[str, str]]]:
     """A bar chart with a value axis and grid lines."""
-    width, height = 640, 440
-    left, right, top, bottom = 70, width - 30, 80, height - 60
+    width, height = 512, 512
+    left, right, top, bottom = 62, width - 24, 96, height - 64
     highest = 40
     image = Image.new("RGB", (width, height), "white")
     draw = ImageDraw.Draw(image)
-    draw.text((width / 2, 36), "Bicycles repaired per day", INK, font(28), anchor="mm")
+    draw.text((width / 2, 44), "Bicycles repaired per day", INK, font(28), anchor="mm")
     for value in range(0, highest + 1, 10):
         y = bottom - (bottom - top) * value / highest
         draw.line((left, y, right, y), RULE if value else INK, 1 if value else 2)
@@ -108,10 +111,10 @@ def draw_chart() -> tuple[Image.Image, list[dict[str, str]]]:
 
 def draw_page() -> tuple[Image.Image, list[dict[str, str]]]:
     """A page of a report: heading, paragraphs, a small table, a page number."""
-    width, height = 720, 960
+    width, height = 640, 960
     image = Image.new("RGB", (width, height), "white")
     draw = ImageDraw.Draw(image)
-    margin, y = 64, 64
+    margin, y = 56, 64
     draw.text((margin, y), "Water temperature survey", INK, font(36))
     y += 64
     first = (
@@ -127,7 +130,7 @@ def draw_page() -> tuple[Image.Image, list[dict[str, str]]]:
         width - 2 * margin,
     )
     y += 24
-    columns = (margin, 360, 540)
+    columns = (margin, 310, 470)
     for x, heading in zip(columns, ("Station", "Readings", "Mean (C)"), strict=True):
         draw.text((x, y), heading, INK, font(24))
     draw.line((margin, y + 38, width - margin, y + 38), INK, 2)

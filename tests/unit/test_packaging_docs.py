@@ -57,7 +57,7 @@ def test_every_make_command_exists() -> None:
     assert described == targets, "every target has a line in `make help`"
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
-        for words in re.findall(r"(?:^|`)make ((?:[a-z-]+ ?)+)", text, flags=re.M):
+        for words in re.findall(r"(?:^|`)make (?:-C \w+ )?((?:[a-z-]+ ?)+)", text, flags=re.M):
             unknown = set(words.split()) - targets
             assert not unknown, f"{name_of(page)}: make {words}: no target {unknown}"
 

@@ -87,7 +87,7 @@ def chat(
     from nanovl.engine.vlm import check_settings, load
 
     check_settings(asking)  # before the slow part
-    limits = person_limits()
+    limits = _person_limits()
     parts = attachments(files, limits, pages, dpi)
     with Progress() as progress:
         loaded = load(
@@ -138,7 +138,7 @@ def attachments(
     return [attach(source, pages=pages, dpi=dpi, limits=limits) for source in sources]
 
 
-def person_limits() -> Limits:
+def _person_limits() -> Limits:
     """What the person at the keyboard may open: their files, and URLs they typed."""
     from nanovl.processing.media import Limits
 

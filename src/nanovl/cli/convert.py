@@ -18,26 +18,30 @@ _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "
 @guarded
 def convert(
     folders: Annotated[
-        list[str], typer.Argument(metavar="[SOURCE] OUT", help="What to read, and where to write.")
+        list[str],
+        typer.Argument(metavar="FOLDER", help="SOURCE and OUT; with --random, OUT alone."),
     ],
     random: Annotated[
         str | None,
         typer.Option(
             "--random",
             metavar="PRESET",
-            help="Write random weights of this shape (12b, mini or tiny) instead of reading any.",
+            help="Write random weights of this shape (12b, mini, tiny) instead of reading any.",
         ),
     ] = None,
     format: Annotated[
         str | None,
         typer.Option(
-            "--format", help="bf16, fp8, nvfp4 or another policy. Left out: as it is; random: bf16."
+            "--format",
+            metavar="FORMAT",
+            help="bf16, fp8, nvfp4 or another policy. Left out: as it is; random: bf16.",
         ),
     ] = None,
     shard_size: Annotated[
-        str, typer.Option("--shard-size", help="Largest file, such as 5GB or 500MB.")
+        str,
+        typer.Option("--shard-size", metavar="SIZE", help="Largest file, such as 5GB or 500MB."),
     ] = "5GB",
-    seed: Annotated[int, typer.Option("--seed", help="Of random weights.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Of random weights.")] = 0,
     keep: Annotated[
         list[str] | None,
         typer.Option(

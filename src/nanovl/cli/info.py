@@ -20,7 +20,10 @@ __all__ = ["info"]
 @guarded
 def info(
     checkpoint: Annotated[
-        str, typer.Argument(help='A checkpoint folder, "mini", or a hub repository.')
+        str,
+        typer.Argument(
+            metavar="CHECKPOINT", help='A checkpoint folder, "mini", or a hub repository.'
+        ),
     ] = "mini",
     json: options.Json = False,
 ) -> None:

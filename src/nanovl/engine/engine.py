@@ -14,13 +14,13 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence as Seq
+from collections.abc import Generator, Iterator, Sequence as Seq
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 
-from nanovl.core.errors import CapacityError, InputError
+from nanovl.core.errors import CapacityError, ConfigError, InputError
 from nanovl.core.events import Event, OnEvent, ignore_event
 from nanovl.core.generation import Delta, Generation
 from nanovl.core.layout import TokenLayout
@@ -30,7 +30,7 @@ from nanovl.model.context import ForwardContext
 from nanovl.model.vlm import VLM, EmbeddedPrompt
 from nanovl.ops.sampling import process_logits, sample
 
-__all__ = ["Engine", "generate_naive"]
+__all__ = ["Engine", "check_counts", "generate_naive"]
 
 
 class Engine:
@@ -43,6 +43,9 @@ class Engine:
         context_length: Longest prompt and answer together, in tokens; None takes the model's.
         max_slots: Sequences in work at once, over all running calls.
         prefill_chunk: Prompt tokens per forward pass; bounds memory, never changes the result.
+
+    Raises:
+        ConfigError: A count is not a positive number.
     """
 
     def __init__(
@@ -55,6 +58,9 @@ class Engine:
         max_slots: int = 16,
         prefill_chunk: int = 512,
     ) -> None:
+        check_counts(
+            context_length=context_length, max_slots=max_slots, prefill_chunk=prefill_chunk
+        )
         self.model = model
         self.codec = codec
         self.stop_ids = frozenset(stop_ids)
@@ -90,7 +96,7 @@ class Engine:
 
     def run(
         self, requests: Seq[EngineRequest], on_event: OnEvent = ignore_event
-    ) -> Iterator[tuple[int, Delta]]:
+    ) -> Generator[tuple[int, Delta], None, None]:
         """Answer requests together.
 
         As many as there are free slots are decoded in one batch; the others follow as slots become
@@ -186,6 +192,18 @@ class Engine:
             (index, sequence.append(token))
             for (index, sequence), token in zip(running.items(), chosen, strict=True)
         ]
+
+
+def check_counts(**counts: object) -> None:
+    """Refuse settings that are not positive whole numbers; None stands for a default.
+
+    Raises:
+        ConfigError: Names the setting.
+    """
+    for name, count in counts.items():
+        whole = isinstance(count, int) and not isinstance(count, bool)
+        if count is not None and not (whole and count >= 1):  # type: ignore[operator]
+            raise ConfigError(f"{name} {count!r}: expected a number of at least 1")
 
 
 @torch.no_grad()

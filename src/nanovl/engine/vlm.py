@@ -13,7 +13,8 @@ Source: model specification, section 8.3; serving specification, sections 2 and 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -26,7 +27,7 @@ from nanovl.core.conversation import Conversation, Message
 from nanovl.core.errors import BackendError, ConfigError, InputError
 from nanovl.core.events import OnEvent, ignore_event
 from nanovl.core.generation import Delta, Generation, ReasoningParams, SamplingParams
-from nanovl.engine.engine import Engine
+from nanovl.engine.engine import Engine, check_counts
 from nanovl.engine.messages import parse_messages, parse_tools
 from nanovl.engine.reasoning import budget_limits, ends_thinking
 from nanovl.engine.sequence import EngineRequest
@@ -80,12 +81,15 @@ def load(
         on_event: Told about the progress of loading.
 
     Raises:
+        ConfigError: A setting that does not exist or is out of range.
         CheckpointError: Unknown name, or files that are missing, damaged or do not fit.
         BackendError: The device is not there.
         CapacityError: Not enough memory.
     """
+    # What may be wrong comes before the slow part.
+    check_counts(context_length=context_length, max_slots=max_slots, prefill_chunk=prefill_chunk)
     if isinstance(transcriber, str):
-        transcriber = make_transcriber(transcriber)  # before the slow part: it may be missing
+        transcriber = make_transcriber(transcriber)
     folder = resolve(name_or_path, on_event=on_event)
     model, processor = load_model(
         folder,
@@ -201,14 +205,14 @@ class NanoVL:
         *,
         on_event: OnEvent = ignore_event,
         **options: Any,
-    ) -> Iterator[Delta]:
+    ) -> Generator[Delta, None, None]:
         """Answer one request piece by piece; arguments and errors as for `chat`.
 
         The request is checked at once, the work begins with the first piece, and closing the
         iterator ends it. The last piece carries the complete generation.
         """
         request = self.plan(messages, files, **options)
-        return (delta for _, delta in self.engine.run([request], on_event))
+        return self._deltas(request, on_event)
 
     def batch(
         self,
@@ -332,6 +336,11 @@ class NanoVL:
             tools=bool(conversation.tools),
             called_at=called_at,
         )
+
+    def _deltas(self, request: EngineRequest, on_event: OnEvent) -> Generator[Delta, None, None]:
+        with closing(self.engine.run([request], on_event)) as pieces:
+            for _, delta in pieces:
+                yield delta
 
     def _answer(self, requests: Sequence[EngineRequest], on_event: OnEvent) -> list[Generation]:
         done = {

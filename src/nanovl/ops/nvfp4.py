@@ -12,12 +12,11 @@ Source: quantization specification, section 2.
 
 from __future__ import annotations
 
-import functools
-
 import torch
 
 from nanovl.core.errors import InputError
 from nanovl.ops.rowwise import (
+    cached_table,
     finite_amax,
     gather_pairs,
     require_positive,
@@ -84,7 +83,7 @@ def e2m1_encode_reference(y: torch.Tensor) -> torch.Tensor:
 
 def e2m1_decode(codes: torch.Tensor, dtype: torch.dtype = torch.float32) -> torch.Tensor:
     """The value of each code (uint8, 0 to 15); code 8 gives -0.0."""
-    return _code_values(codes.device).to(dtype)[codes.int()]
+    return cached_table(_code_values, codes.device).to(dtype)[codes.int()]
 
 
 def pack_nibbles(codes: torch.Tensor) -> torch.Tensor:
@@ -201,7 +200,7 @@ def nvfp4_decode(
     if out is None:
         out = torch.empty((n, k), dtype=dtype, device=packed.device)
     packed = packed.contiguous()
-    table = _quad_table(packed.device)
+    table = cached_table(_quad_table, packed.device)
     for part in row_slices(n, k, packed.device):
         quads = gather_pairs(packed[part], table)  # (rows * k / 4, 1) words of four bf16
         values = quads.view(torch.bfloat16).view(-1, k // NVFP4_BLOCK, NVFP4_BLOCK).float()
@@ -309,24 +308,21 @@ def _codes(y: torch.Tensor) -> torch.Tensor:
     bits = y.view(torch.int32)
     index = (bits & 0xFFFF).add_(0xFFFF).bitwise_or_(bits)
     index = index.bitwise_right_shift_(16).bitwise_and_(0xFFFF)
-    return _code_table(y.device).index_select(0, index.flatten()).view(y.shape)
+    return cached_table(_code_table, y.device).index_select(0, index.flatten()).view(y.shape)
 
 
-@functools.cache
 def _code_table(device: torch.device) -> torch.Tensor:
     """(65536,) uint8: the code of every number with 16 significant bits."""
     halves = torch.arange(65536, dtype=torch.int32, device="cpu") << 16
     return e2m1_encode_reference(halves.view(torch.float32)).to(device)
 
 
-@functools.cache
 def _code_values(device: torch.device) -> torch.Tensor:
     """(16,) fp32: the value of every code."""
     positive = torch.tensor(_MAGNITUDES, dtype=torch.float32, device="cpu")
     return torch.cat([positive, -positive]).to(device)
 
 
-@functools.cache
 def _quad_table(device: torch.device) -> torch.Tensor:
     """(65536, 1) int64: the four bf16 values behind two packed bytes."""
     pairs = torch.arange(65536, dtype=torch.int32, device="cpu")

@@ -6,17 +6,26 @@ large the matrix is. This module knows no number format.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 
 from nanovl.core.errors import InputError
 
-__all__ = ["finite_amax", "gather_pairs", "require_positive", "row_slices", "true_divide"]
+__all__ = [
+    "cached_table",
+    "finite_amax",
+    "gather_pairs",
+    "require_positive",
+    "row_slices",
+    "true_divide",
+]
 
 # Values per chunk: on a CPU near the second-level cache, yet long enough that starting the worker
 # threads does not show; on a GPU large enough to fill it.
 _CHUNK_VALUES = {"cpu": 1 << 20, "cuda": 1 << 25}
+
+_TABLES: dict[tuple[Callable[[torch.device], torch.Tensor], torch.device], torch.Tensor] = {}
 
 
 def row_slices(rows: int, columns: int, device: torch.device) -> Iterator[slice]:
@@ -74,6 +83,21 @@ def true_divide(x: torch.Tensor, number: float) -> torch.Tensor:
     bit of a scale; a divisor on the device keeps it a division.
     """
     return x / torch.full((), number, dtype=x.dtype, device=x.device)
+
+
+def cached_table(
+    build: Callable[[torch.device], torch.Tensor], device: torch.device
+) -> torch.Tensor:
+    """The lookup table `build` makes for a device, made once.
+
+    A plain dict, because `torch.compile` looks through `functools.cache` and would make the table
+    again in every call.
+    """
+    key = (build, device)
+    if key not in _TABLES:
+        with torch.inference_mode(False):
+            _TABLES[key] = build(device)
+    return _TABLES[key]
 
 
 def gather_pairs(stored: torch.Tensor, table: torch.Tensor) -> torch.Tensor:

@@ -11,7 +11,6 @@ Source: quantization specification, sections 1, 2 and 6.3.
 
 from __future__ import annotations
 
-import functools
 import logging
 from typing import Any, Self
 
@@ -301,15 +300,26 @@ class NvFp4Linear(_StaticInputLinear):
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
 
-@functools.cache
+# Result of the probe by device. A dict, because torch.compile looks through functools.cache.
+_PROBED: dict[torch.device, bool] = {}
+
+
 def fp8_matmul_works(device: torch.device) -> bool:
-    """Whether this GPU multiplies FP8 and gets it right, tried once on a 128 x 128 x 128 product.
+    """Whether this device multiplies FP8 and gets it right, tried at the first call.
 
     The hardware generation alone does not decide: some builds of torch lack the kernel and some
     have returned wrong numbers without an error.
     """
     if device.type != "cuda" or torch.cuda.get_device_capability(device) < (8, 9):
         return False
+    if device not in _PROBED:
+        with torch.inference_mode():
+            _PROBED[device] = _probe_fp8_matmul(device)
+    return _PROBED[device]
+
+
+def _probe_fp8_matmul(device: torch.device) -> bool:
+    """One 128 x 128 x 128 product against the decoded numbers."""
     generator = torch.Generator().manual_seed(0)
     a, b = (torch.randn((128, 128), generator=generator).to(device) for _ in range(2))
     one = torch.ones((), device=device)
@@ -317,10 +327,8 @@ def fp8_matmul_works(device: torch.device) -> bool:
     expected = qa.float() @ qb.float().t()
     try:
         y = torch._scaled_mm(qa, qb.t(), scale_a=one, scale_b=one, out_dtype=torch.bfloat16)
-    except (RuntimeError, NotImplementedError) as error:
-        logger.warning(
-            "FP8 product not available on %s, decoding weights instead: %s", device, error
-        )
+    except (RuntimeError, NotImplementedError, AttributeError) as error:
+        logger.warning("no FP8 product on %s, decoding weights instead: %s", device, error)
         return False
     right = torch.allclose(y.float(), expected, rtol=2e-2, atol=2e-2)
     if not right:

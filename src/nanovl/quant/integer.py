@@ -12,10 +12,7 @@ Source: quantization specification, sections 8.1 and 8.2.
 
 from __future__ import annotations
 
-import functools
-import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Self
 
 import torch
@@ -33,10 +30,9 @@ from nanovl.ops.lowp import (
 )
 from nanovl.ops.rowwise import row_slices
 from nanovl.quant.base import QuantizedLinear, weight_and_bias
+from nanovl.quant.int4_kernel import KERNEL_ROWS, Int4Kernel, int4_kernel, read_kernel_order
 
 __all__ = ["GEMV_ROWS", "INT4_GROUPS", "Int4Linear", "Int8Linear"]
-
-logger = logging.getLogger(__name__)
 
 # Up to here the matrix-vector kernels beat decoding and a bf16 product.
 GEMV_ROWS = 4
@@ -44,8 +40,6 @@ INT4_GROUPS = (32, 64, 128, 256)
 
 # The INT8 kernel reads 16 bf16 columns at a time and runs past the end of a shorter row.
 _INT8_KERNEL_COLUMNS = 16
-# Rows are padded to this for the INT4 kernel; it covers the block sizes of all its variants.
-_INT4_KERNEL_ROWS = 64
 
 
 class Int8Linear(QuantizedLinear):
@@ -271,7 +265,7 @@ class Int4Linear(QuantizedLinear):
 
     def _product(self, x: torch.Tensor) -> torch.Tensor:
         if x.shape[0] <= self.gemv_rows and x.device.type == "cpu" and _no_gradient(x):
-            kernel = _int4_kernel()
+            kernel = int4_kernel()
             if kernel.works:
                 weight, scales = self._kernel_form(kernel, x.dtype)
                 y = torch._weight_int4pack_mm_for_cpu(
@@ -281,13 +275,13 @@ class Int4Linear(QuantizedLinear):
         return super()._product(x)
 
     def _kernel_form(
-        self, kernel: _Int4Kernel, dtype: torch.dtype
+        self, kernel: Int4Kernel, dtype: torch.dtype
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """The weight in the kernel's order and (scale, zero) pairs in the input's dtype."""
         packed = self.weight_packed
         if self._kernel_weight is None:
             assert packed is not None
-            padded = -(-self.out_features // _INT4_KERNEL_ROWS) * _INT4_KERNEL_ROWS
+            padded = -(-self.out_features // KERNEL_ROWS) * KERNEL_ROWS
             target = torch.empty((padded, self.in_features // 2), dtype=torch.uint8)
             step = 1024  # rows, a multiple of the kernel's block; bounds the int32 copy
             for start in range(0, padded, step):
@@ -306,16 +300,16 @@ class Int4Linear(QuantizedLinear):
         """(k / g, n padded, 2): the kernel computes (q - 8) * scale + zero."""
         scale = self.weight_scale.float()  # the zero point is rounded once, from fp32
         pairs = torch.stack([scale, self.weight_min.float() + 8 * scale], dim=-1).to(dtype)
-        short = -self.out_features % _INT4_KERNEL_ROWS
+        short = -self.out_features % KERNEL_ROWS
         return F.pad(pairs.transpose(0, 1), (0, 0, 0, short)).contiguous()
 
     def _codes_from_kernel(self, rows: slice) -> torch.Tensor:
         """Read nibbles (rows, k) back out of the kernel's order."""
-        block = _int4_kernel().block
+        block = int4_kernel().block
         assert block is not None
         assert self._kernel_weight is not None
         first, last = rows.start // block, -(-rows.stop // block)
-        codes = _read_kernel_order(self._kernel_weight[first * block : last * block], block)
+        codes = read_kernel_order(self._kernel_weight[first * block : last * block], block)
         return codes[rows.start - first * block : rows.stop - first * block]
 
     def _restore_portable_order(self) -> None:
@@ -342,53 +336,6 @@ class Int4Linear(QuantizedLinear):
     ) -> None:
         self._restore_portable_order()
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Int4Kernel:
-    """What was found out about this processor's INT4 kernel.
-
-    Attributes:
-        works: It is there and its product was right.
-        block: Rows per block when the nibble order is understood, else None.
-    """
-
-    works: bool
-    block: int | None
-
-
-@functools.cache
-def _int4_kernel() -> _Int4Kernel:
-    """Try the kernel once on a small matrix and learn its nibble order."""
-    n, k, group = 2 * _INT4_KERNEL_ROWS, 64, 32
-    generator = torch.Generator().manual_seed(0)
-    q = torch.randint(0, 16, (n, k), generator=generator, dtype=torch.int32, device="cpu")
-    x = torch.randn((2, k), generator=generator, device="cpu")
-    pairs = torch.ones((k // group, n, 2), device="cpu")  # scale 1, zero 1: value = q - 7
-    try:
-        packed = torch._convert_weight_to_int4pack_for_cpu(q, 1)
-        y = torch._weight_int4pack_mm_for_cpu(x, packed, group, pairs)
-    except (RuntimeError, NotImplementedError, AttributeError) as error:
-        logger.info("INT4 kernel not available on this processor, decoding instead: %s", error)
-        return _Int4Kernel(works=False, block=None)
-    if not torch.allclose(y, x @ (q - 7).float().t(), rtol=1e-2, atol=1e-1):
-        logger.warning("INT4 kernel returned wrong numbers on this processor, decoding instead")
-        return _Int4Kernel(works=False, block=None)
-    for block in (64, 32, 16):
-        if torch.equal(_read_kernel_order(packed, block).int(), q):
-            return _Int4Kernel(works=True, block=block)
-    return _Int4Kernel(works=True, block=None)
-
-
-def _read_kernel_order(packed: torch.Tensor, block: int) -> torch.Tensor:
-    """Undo the kernel's order for blocks of rows: per block and column, half a block of bytes.
-
-    A byte holds row j in its low nibble and row j + block / 2 in its high one.
-    """
-    n, half_k = packed.shape
-    bytes_ = packed.view(n // block, 2 * half_k, block // 2).transpose(1, 2).contiguous()
-    codes = torch.cat([bytes_ & 15, bytes_ >> 4], dim=1)  # (blocks, block, k)
-    return codes.view(n, 2 * half_k)
 
 
 def _no_gradient(x: torch.Tensor) -> bool:

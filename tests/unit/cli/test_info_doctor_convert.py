@@ -71,6 +71,15 @@ def test_convert_changes_format_and_shards(cli, checkpoint, tmp_path):
     assert cli("info", out).out.count("model") == 1
 
 
+def test_a_file_in_the_way_stays(cli, tmp_path):
+    path = tmp_path / "notes.txt"
+    path.write_text("mine")
+    result = cli("convert", "--random", "tiny", path)
+    assert result.code == 1
+    assert "is a file" in result.err
+    assert [p.read_text() for p in tmp_path.iterdir()] == ["mine"]
+
+
 def test_random_weights_depend_on_the_seed(cli, tmp_path):
     def weights(name, seed):
         cli("convert", "--random", "tiny", tmp_path / name, "--seed", seed)

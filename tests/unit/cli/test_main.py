@@ -72,6 +72,8 @@ def test_help_opens_with_a_sentence_and_two_examples(cli, verb):
         (["hi", "-o", "topk=1"], "unknown setting 'topk'; did you mean 'top_k'"),
         (["hi", "-o", "top_k=x"], "sampling.top_k: got 'x'"),
         (["hi", "-o", "grace=x"], "grace 'x'"),
+        (["hi", "-o", "context_length=x"], "context_length 'x'"),
+        (["hi", "-o", "prefill_chunk=0"], "prefill_chunk 0"),
         (["hi", "--temperature", "-1"], "temperature -1.0: expected >= 0"),
         (["hi", "--evs", "x"], "--evs 'x': expected a rate"),
         (["hi", "--reasoning", "maybe"], "reasoning mode 'maybe'"),

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from nanovl.core.conversation import Conversation, VideoPart
-from nanovl.core.errors import CapacityError, InputError, NanoVLError
+from nanovl.core.errors import CapacityError, ConfigError, InputError, NanoVLError
 from nanovl.core.generation import SamplingParams
 from nanovl.engine.engine import Engine, generate_naive
 from nanovl.engine.sequence import EngineRequest
@@ -258,6 +258,13 @@ def test_progress_of_a_long_prompt(model, processor, request_of):
     total = request.layout.num_tokens
     assert [e.done for e in seen] == [*range(16, total, 16), total]
     assert {e.total for e in seen} == {total}
+
+
+@pytest.mark.parametrize("name", ["context_length", "max_slots", "prefill_chunk"])
+@pytest.mark.parametrize("value", [0, -1, 1.5, "x", True])
+def test_counts_are_checked(model, processor, name, value):
+    with pytest.raises(ConfigError, match=f"{name} .*expected a number of at least 1"):
+        Engine(model, processor.tokenizer, stop_ids=(), **{name: value})
 
 
 def test_room(model, processor, request_of):

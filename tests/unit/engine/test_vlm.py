@@ -1,11 +1,16 @@
 """The front door."""
 
-import pytest
+import json
 
+import pytest
+import torch
+
+from nanovl.checkpoint.random_weights import write_random
 from nanovl.core.conversation import Conversation, ImagePart, MediaRef, Message
-from nanovl.core.errors import BackendError, ConfigError, InputError
+from nanovl.core.errors import BackendError, CheckpointError, ConfigError, InputError
 from nanovl.core.generation import ReasoningParams, SamplingParams
-from nanovl.engine.vlm import NanoVL
+from nanovl.engine.vlm import NanoVL, load
+from nanovl.processing.media import Limits
 from nanovl.testing import (
     picture,
     picture_bytes,
@@ -218,6 +223,11 @@ def test_stream_checks_at_once_and_works_later(model):
     stream = model.stream("Hi", max_tokens=3)
     assert model.engine.used_slots == 0
     assert len(list(stream)) == 3
+    stream = model.stream("Hi", max_tokens=3)
+    next(stream)
+    assert model.engine.used_slots == 1
+    stream.close()
+    assert model.engine.used_slots == 0
 
 
 def test_stop_strings_end_text_and_stream(model):
@@ -257,3 +267,44 @@ def test_count_tokens(model):
     request = model.plan("Look.", [picture()], system="Be brief.", max_tiles=1)
     assert count.total == request.layout.num_tokens
     assert count.image == request.layout.num_visual_tokens
+
+
+# --- loading -------------------------------------------------------------------------------------
+
+
+def test_load(tmp_path):
+    folder = write_random("tiny", tmp_path / "tiny")
+    events = []
+    loaded = load(folder, dtype="float32", context_length=500, on_event=events.append)
+    assert loaded.name == str(folder)
+    assert loaded.engine.context_length == 500
+    assert loaded.model.dtype == torch.float32
+    assert events[-1].done == events[-1].total
+    answer = loaded.chat("Hi", max_tokens=6, ignore_eos=True)
+    assert len(answer.token_ids) == 6
+
+    # generation_config.json may name more stop tokens.
+    stop = answer.token_ids[3]
+    path = folder / "generation_config.json"
+    path.write_text(json.dumps({"eos_token_id": [258, stop]}))
+    answer = load(folder, dtype="float32").chat("Hi", max_tokens=6)
+    assert (answer.finish_reason, answer.stop_reason) == ("stop", stop)
+    assert len(answer.token_ids) <= 4
+
+
+def test_load_refuses_before_the_slow_part(tmp_path):
+    with pytest.raises(ConfigError, match="max_slots 0"):
+        load(tmp_path, max_slots=0)
+    with pytest.raises(ConfigError, match="transcriber 'ears'"):
+        load(tmp_path, transcriber="ears")
+    with pytest.raises(CheckpointError, match="did you mean 'mini'"):
+        load("minni")
+
+
+def test_limits_and_transcriber_reach_the_processor(tmp_path):
+    folder = write_random("tiny", tmp_path / "tiny")
+    limits = Limits(max_pixels=50)
+    loaded = load(folder, limits=limits)
+    assert loaded.processor.limits is limits
+    with pytest.raises(InputError):
+        loaded.plan("Hi", files=[picture()])

@@ -23,6 +23,8 @@ from nanovl.quant import (
     Int8Linear,
     NvFp4Linear,
     base as quant_base,
+    floating as quant_floating,
+    int4_kernel,
     integer as quant_integer,
 )
 from nanovl.quant.linear import fp8_matmul_works
@@ -297,6 +299,23 @@ def test_fp8_matmul_is_not_used_on_a_cpu():
     assert not fp8_matmul_works(torch.device("cpu"))
 
 
+def wrong(*args, **kwargs):
+    return torch.zeros(args[0].shape[0], 128, dtype=BF16)
+
+
+def absent(*args, **kwargs):
+    raise RuntimeError("no such kernel")
+
+
+@pytest.mark.parametrize("kernel", [wrong, absent])
+def test_fp8_probe_rejects_wrong_numbers_and_missing_kernels(monkeypatch, caplog, kernel):
+    cpu = torch.device("cpu")
+    assert quant_floating._probe_fp8_matmul(cpu)
+    monkeypatch.setattr(torch, "_scaled_mm", kernel)
+    assert not quant_floating._probe_fp8_matmul(cpu)
+    assert "decoding weights instead" in caplog.text
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("cls", ALL)
@@ -490,7 +509,7 @@ def test_int4_holds_its_nibbles_once():
     module = make(Int4Linear, 129, 64)
     portable, numbers = module.weight_packed.clone(), module.dequantized_weight()
     module(inputs(1, 64))
-    kernel = quant_integer._int4_kernel()
+    kernel = int4_kernel.int4_kernel()
     if not kernel.works or kernel.block is None:
         pytest.skip("this processor has no INT4 kernel whose order is known")
     assert module.weight_packed is None
@@ -506,14 +525,33 @@ def test_int4_kernel_order_is_undone(block):
     half = block // 2
     blocks = codes.view(3, block, k)
     packed = (blocks[:, :half] | blocks[:, half:] << 4).transpose(1, 2).reshape(n, k // 2)
-    assert torch.equal(quant_integer._read_kernel_order(packed, block), codes)
+    assert torch.equal(int4_kernel.read_kernel_order(packed, block), codes)
+
+
+@pytest.mark.parametrize("kernel", [wrong, absent])
+def test_int4_probe_rejects_wrong_numbers_and_missing_kernels(monkeypatch, kernel):
+    monkeypatch.setattr(torch, "_weight_int4pack_mm_for_cpu", kernel)
+    assert not int4_kernel.probe_int4_kernel().works
+
+
+@pytest.mark.parametrize("cls", ALL)
+def test_compiles_in_one_piece_after_the_first_call(cls):
+    module = make(cls, 128, 64)
+    with torch.no_grad():
+        for t in (1, 9):
+            x = inputs(t, 64)
+            expected = module(x)
+            torch.compiler.reset()
+            compiled = torch.compile(module, backend="eager", fullgraph=True)
+            assert torch.equal(compiled(x), expected)
+    torch.compiler.reset()
 
 
 @pytest.mark.parametrize(
     "kernel",
     [
-        quant_integer._Int4Kernel(works=False, block=None),
-        quant_integer._Int4Kernel(works=True, block=None),
+        int4_kernel.Int4Kernel(works=False, block=None),
+        int4_kernel.Int4Kernel(works=True, block=None),
     ],
 )
 def test_int4_on_other_processors(kernel, monkeypatch):
@@ -521,9 +559,9 @@ def test_int4_on_other_processors(kernel, monkeypatch):
     x = inputs(2, 64, dtype=F32)
     expected = module(x)
     module.state_dict()
-    if not quant_integer._int4_kernel().works:
+    if not int4_kernel.int4_kernel().works:
         pytest.skip("this processor has no INT4 kernel")
-    monkeypatch.setattr(quant_integer, "_int4_kernel", lambda: kernel)
+    monkeypatch.setattr(quant_integer, "int4_kernel", lambda: kernel)
     torch.testing.assert_close(module(x), expected, rtol=1e-4, atol=1e-5)
     assert module.weight_packed is not None
 
