@@ -73,9 +73,11 @@ def run_worker(engine: str, shape: str, tasks: list[str]) -> None:
     from nanovl.model.lm import HybridLM
 
     config = lm_config(shape)
-    model = HybridLM(config)
+    # Built in bf16, so that the peak memory is that of running, not of building.
+    torch.set_default_dtype(torch.bfloat16)
+    model = HybridLM(config).eval()
+    torch.set_default_dtype(torch.float32)
     model.initialize(torch.Generator().manual_seed(0))
-    model = model.to(torch.bfloat16).eval()
     if engine == "transformers":
         from nanovl.testing.peers import peer_lm
 
@@ -90,7 +92,10 @@ def run_worker(engine: str, shape: str, tasks: list[str]) -> None:
     print(json.dumps({"ready": True}), flush=True)
     for line in sys.stdin:
         task = Task.parse(json.loads(line)["task"])
-        result = runner.run(task)
+        # While the other engine ran, this one's weights left the caches: short tasks run once to
+        # bring them back, then three times, so that a turn measures steady work.
+        turns = [runner.run(task) for _ in range(4 if task.tokens <= 1024 else 1)]
+        result = statistics.median(turns[1:] or turns)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         print(json.dumps({"seconds": result, "peak_bytes": peak}), flush=True)
 

@@ -9,7 +9,19 @@ from nanovl.model.config import preset
 
 NAMES = sorted(expected_tensors(preset("12b")))
 WORDS = st.sampled_from(
-    "model language_model backbone vision_model mlp1 lm_head embeddings layers norm_f 0 weight".split()
+    [
+        "model",
+        "language_model",
+        "backbone",
+        "vision_model",
+        "mlp1",
+        "lm_head",
+        "embeddings",
+        "layers",
+        "norm_f",
+        "0",
+        "weight",
+    ]
 )
 
 

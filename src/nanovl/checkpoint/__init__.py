@@ -3,12 +3,12 @@
 Reads and writes safetensors, `config.json` and the files beside them, tensor by tensor, so that a
 12B checkpoint never needs much more host memory than the model itself. Runs no forward pass.
 Reading order: safetensors_io, keymap, config_json, quantized, hf, match (reading); sources, shards,
-encode, quant_config, side_files, random_weights, export, convert (writing); hub, resolve, build,
-info (using).
+encode, config_render, quant_config, side_files, random_weights, export, conversion (writing); hub,
+names, build, info (using).
 """
 
 from nanovl.checkpoint.build import load_model, processor_config, resolve, save_model
-from nanovl.checkpoint.convert import convert
+from nanovl.checkpoint.conversion import convert
 from nanovl.checkpoint.info import CheckpointInfo, inspect
 from nanovl.checkpoint.random_weights import write_random
 

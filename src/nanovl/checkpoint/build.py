@@ -19,9 +19,9 @@ from nanovl.checkpoint.export import save_model
 from nanovl.checkpoint.hf import CheckpointFiles, open_checkpoint
 from nanovl.checkpoint.keymap import expected_tensors, linear_modules
 from nanovl.checkpoint.match import Match, match
+from nanovl.checkpoint.names import resolve
 from nanovl.checkpoint.quantized import StoredLinear
 from nanovl.checkpoint.random_weights import is_random
-from nanovl.checkpoint.resolve import resolve
 from nanovl.checkpoint.side_files import check_tokenizer, media_names
 from nanovl.checkpoint.sources import load_layer
 from nanovl.core.config import nearest

@@ -1,7 +1,7 @@
 """From a model in memory to a checkpoint folder in the released layout.
 
 The folder appears under its name only when everything is written. What leaves here can be loaded by
-`build.py` and by other engines; see `convert.py` for files to files.
+`build.py` and by other engines; see `conversion.py` for files to files.
 
 Source: model specification, section 9.8; quantization specification, sections 5 and 9.5.
 """
@@ -13,8 +13,7 @@ from pathlib import Path
 
 from nanovl import __version__
 from nanovl.checkpoint.encode import plan
-from nanovl.checkpoint.hf import open_checkpoint
-from nanovl.checkpoint.match import match
+from nanovl.checkpoint.match import verify
 from nanovl.checkpoint.shards import DEFAULT_SHARD_BYTES, atomic_folder, write_shards
 from nanovl.checkpoint.side_files import (
     check_tokenizer,
@@ -84,15 +83,5 @@ def save_model(
         write_tokenizer_files(scratch, tokenizer, config)
         write_model_card(scratch, config, format_name=format, origin=origin, version=__version__)
         write_shards(scratch, planned.jobs, max_shard_bytes=max_shard_bytes, on_event=on_event)
-        verify_folder(scratch)
+        verify(scratch)
     return target
-
-
-def verify_folder(folder: Path) -> None:
-    """Open what was written and check names, shapes, formats and configs against each other.
-
-    Raises:
-        CheckpointError: The folder could not be loaded again.
-    """
-    with open_checkpoint(folder) as files:
-        match(files)

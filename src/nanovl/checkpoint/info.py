@@ -16,8 +16,8 @@ from nanovl.checkpoint.config_json import ConfigFile
 from nanovl.checkpoint.hf import CheckpointFiles, open_checkpoint
 from nanovl.checkpoint.keymap import PARTS, linear_modules, module_kind, part_of
 from nanovl.checkpoint.match import match
+from nanovl.checkpoint.names import resolve
 from nanovl.checkpoint.quantized import StoredLinear, detect, module_of
-from nanovl.checkpoint.resolve import resolve
 from nanovl.core.errors import CheckpointError
 from nanovl.model.config import VLMConfig
 

@@ -15,9 +15,10 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from nanovl.checkpoint.config_json import TRUNKS
-from nanovl.checkpoint.hf import CheckpointFiles, StoredTensor
+from nanovl.checkpoint.hf import CheckpointFiles, StoredTensor, open_checkpoint
 from nanovl.checkpoint.keymap import BACKBONE, VISION, expected_tensors
 from nanovl.checkpoint.quantized import (
     StoredLinear,
@@ -29,7 +30,7 @@ from nanovl.checkpoint.quantized import (
 from nanovl.core.errors import CheckpointError, ConfigError
 from nanovl.model.config import LMConfig, VisionConfig, VLMConfig
 
-__all__ = ["Match", "match"]
+__all__ = ["Match", "match", "verify"]
 
 logger = logging.getLogger(__name__)
 
@@ -83,6 +84,26 @@ def match(files: CheckpointFiles) -> Match:
     for note in notes:
         logger.warning("%s: %s", files.folder, note)
     return Match(config=config, layers=layers, notes=tuple(notes))
+
+
+def verify(folder: Path, *, strict: bool = True) -> None:
+    """Open a folder that was just written and check names, shapes, formats and both configs.
+
+    Args:
+        folder: What was written.
+        strict: Whether disagreements that loading tolerates are errors, as they should be for a
+            folder of our own making.
+
+    Raises:
+        CheckpointError: The folder could not be loaded, or contradicts itself.
+    """
+    with open_checkpoint(folder) as files:
+        notes = cross_check(match(files).layers, files.metadata)
+    if notes and strict:
+        raise CheckpointError(
+            f"{folder}: the written checkpoint contradicts itself ({'; '.join(notes[:3])}); "
+            "it was discarded, please report this"
+        )
 
 
 def _layers(

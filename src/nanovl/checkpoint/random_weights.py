@@ -20,6 +20,7 @@ import torch
 from nanovl import __version__
 from nanovl.checkpoint.encode import UNSEEN_AMAX, check_format, plan
 from nanovl.checkpoint.keymap import expected_tensors, linear_modules
+from nanovl.checkpoint.match import verify
 from nanovl.checkpoint.quantized import StoredLinear
 from nanovl.checkpoint.shards import DEFAULT_SHARD_BYTES, atomic_folder, write_shards
 from nanovl.checkpoint.side_files import (
@@ -185,6 +186,7 @@ def write_random(
         write_tokenizer_files(scratch, words, config)
         write_model_card(scratch, config, format_name=format, origin=origin, version=__version__)
         write_shards(scratch, planned.jobs, max_shard_bytes=max_shard_bytes, on_event=on_event)
+        verify(scratch)
     return target
 
 

@@ -13,7 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from nanovl.checkpoint.config_json import read_json, render_config
+from nanovl.checkpoint.config_json import read_json
+from nanovl.checkpoint.config_render import render_config
 from nanovl.checkpoint.quant_config import quant_configs
 from nanovl.checkpoint.quantized import StoredLinear
 from nanovl.checkpoint.safetensors_io import disk_errors

@@ -77,7 +77,7 @@ def convert(
             if given:
                 raise ConfigError(f"{name} belongs to --random; weights are read here")
 
-        from nanovl.checkpoint.convert import convert as run
+        from nanovl.checkpoint.conversion import convert as run
 
         with Progress() as progress:
             out = run(

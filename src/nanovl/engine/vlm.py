@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from nanovl.checkpoint.build import load_model
-from nanovl.checkpoint.resolve import resolve
+from nanovl.checkpoint.names import resolve
 from nanovl.checkpoint.side_files import stop_ids
 from nanovl.core.config import from_dict, nearest
 from nanovl.core.conversation import Conversation, Message

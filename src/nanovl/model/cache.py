@@ -59,6 +59,7 @@ class HybridCache:
         )
         self.conv = [torch.zeros(conv_shape, dtype=dtype, device=device) for _ in range(mambas)]
         self.ssm = [torch.zeros(ssm_shape, dtype=state_dtype, device=device) for _ in range(mambas)]
+        self._workspace = torch.empty(0, dtype=state_dtype, device=device)
         attentions = config.pattern.count("*")
         self._kv = [[self._new_kv(0) for _ in range(num_slots)] for _ in range(attentions)]
 
@@ -115,6 +116,15 @@ class HybridCache:
         kv[1, :, past:total] = v.transpose(0, 1)
         return kv[0, :, :total], kv[1, :, :total]
 
+    def workspace(self, numel: int) -> torch.Tensor:
+        """Flat scratch memory for one layer at a time, fp32 (fp64 with fp64).
+
+        Fresh memory for every layer of every chunk would cost a page fault per 4 KiB.
+        """
+        if self._workspace.numel() < numel:
+            self._workspace = self._workspace.new_empty(numel)
+        return self._workspace[:numel]
+
     def advance(self, slots: tuple[int, ...], cu_seqlens: tuple[int, ...]) -> None:
         """Count the tokens of a finished forward pass."""
         for slot, start, stop in zip(slots, cu_seqlens[:-1], cu_seqlens[1:], strict=True):
@@ -139,6 +149,6 @@ class HybridCache:
 
     @property
     def nbytes(self) -> int:
-        """Bytes held by all slots."""
+        """Bytes held by all slots, scratch memory not counted."""
         tensors = [*self.conv, *self.ssm, *(kv for per_slot in self._kv for kv in per_slot)]
         return sum(t.numel() * t.element_size() for t in tensors)

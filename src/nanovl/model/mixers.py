@@ -136,8 +136,16 @@ class Mamba2(nn.Module):
         assert ctx.cache is not None
         c = self.config
         bc = c.num_groups * c.ssm_state_size
+        t, padded = xbc.shape[0], xbc.shape[0] + c.conv_kernel - 1
+        scratch = ctx.cache.workspace(c.conv_dim * (padded + t))
+        before, after = scratch.split([c.conv_dim * padded, c.conv_dim * t])
         conv = causal_conv_prefill(
-            xbc, self.conv1d.weight, self.conv1d.bias, ctx.cache.conv[self.cache_index][slot]
+            xbc,
+            self.conv1d.weight,
+            self.conv1d.bias,
+            ctx.cache.conv[self.cache_index][slot],
+            rows=before.view(c.conv_dim, padded),
+            out=after.view(c.conv_dim, t),
         )  # (channels, t)
         x, B, C = conv.split([c.mamba_inner_size, bc, bc])
         return ssd_prefill(
@@ -149,6 +157,7 @@ class Mamba2(nn.Module):
             self.D.to(dt.dtype),
             ctx.cache.ssm[self.cache_index][slot],
             chunk_size=c.chunk_size,
+            workspace=before,
         )
 
     def _decode(

@@ -2,5 +2,6 @@
 
 Touches only its arguments: no parameters, no configuration objects, no files, and no randomness
 without a passed generator. Reading order: norm, activation, conv, ssd, attention, pixel_shuffle,
-evs, lowp, sampling, dispatch.
+evs, sampling, then numbers in fewer bits (rowwise, fp8, nvfp4, integer, straight_through, lowp),
+and dispatch last.
 """

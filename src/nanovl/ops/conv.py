@@ -81,7 +81,13 @@ def causal_conv(
 
 
 def causal_conv_prefill(
-    x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, state: torch.Tensor
+    x: torch.Tensor,
+    weight: torch.Tensor,
+    bias: torch.Tensor | None,
+    state: torch.Tensor,
+    *,
+    rows: torch.Tensor | None = None,
+    out: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Continue one sequence, without gradients, and turn the result tokens last.
 
@@ -93,6 +99,8 @@ def causal_conv_prefill(
         weight: (c, 1, k).
         bias: (c,) or None.
         state: Last k - 1 inputs (k - 1, c); updated in place.
+        rows: Memory to work in, (c, k - 1 + t) of the result's dtype; free again afterwards.
+        out: Memory for the result.
 
     Returns:
         (c, t), fp32 (fp64 for fp64 inputs).
@@ -100,7 +108,8 @@ def causal_conv_prefill(
     t, c = x.shape
     k = weight.shape[-1]
     wide = torch.float64 if x.dtype == torch.float64 else torch.float32
-    rows = torch.empty(c, k - 1 + t, dtype=wide, device=x.device)
+    if rows is None:
+        rows = torch.empty(c, k - 1 + t, dtype=wide, device=x.device)
     rows[:, : k - 1] = state.t()
     rows[:, k - 1 :] = x.t()
     if t >= k - 1:
@@ -108,7 +117,7 @@ def causal_conv_prefill(
     else:
         state.copy_(torch.cat([state[t:], x.to(state.dtype)]))
     taps = weight[:, 0].to(wide)  # (c, k)
-    out = rows[:, k - 1 :] * taps[:, k - 1 :]
+    out = torch.mul(rows[:, k - 1 :], taps[:, k - 1 :], out=out)
     for tap in range(k - 1):
         out.addcmul_(rows[:, tap : tap + t], taps[:, tap : tap + 1])
     if bias is not None:

@@ -211,6 +211,7 @@ def ssd_prefill(
     state: torch.Tensor,
     *,
     chunk_size: int = 64,
+    workspace: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Continue one sequence, without gradients: `ssd_scan` chunk by chunk in the CPU's cache.
 
@@ -221,6 +222,8 @@ def ssd_prefill(
         B, C: Tokens last (g, n, t), fp32.
         state: (h, p, n), fp32, contiguous; updated in place.
         chunk_size: Tokens per chunk.
+        workspace: Memory to work in: flat, dtype of `x`, at least h p t rounded up to whole chunks;
+            used only when large enough, free again afterwards.
 
     Returns:
         y (t, h, p), fp32.
@@ -245,7 +248,9 @@ def ssd_prefill(
     causal = torch.ones(l, l, dtype=x.dtype, device=x.device).triu_()  # (source, target)
     grouped = state.view(g, r * p, n)
     skip = D[:, None, None]
-    y = torch.empty(c, h, p, l, dtype=x.dtype, device=x.device)
+    if workspace is None or workspace.numel() < c * h * p * l:
+        workspace = torch.empty(c * h * p * l, dtype=x.dtype, device=x.device)
+    y = workspace[: c * h * p * l].view(c, h, p, l)
     weights = torch.empty(h, l, l, dtype=x.dtype, device=x.device)
     weighted = torch.empty(h, p, l, dtype=x.dtype, device=x.device)
     for i in range(c):
@@ -266,7 +271,8 @@ def ssd_prefill(
         torch.mul(xi, ahead[:, i, None], out=weighted)
         state.mul_(decay[:, i, None])
         grouped.baddbmm_(weighted.view(g, r * p, l), Bi.transpose(1, 2))
-    return y.view(c, h * p, l).transpose(1, 2).reshape(c * l, h, p)[:t]
+    tokens_first = torch.empty(c, l, h * p, dtype=x.dtype, device=x.device)  # never the workspace
+    return tokens_first.copy_(y.view(c, h * p, l).transpose(1, 2)).view(c * l, h, p)[:t]
 
 
 def ssd_step(

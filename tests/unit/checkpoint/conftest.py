@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from nanovl.checkpoint.config_json import render_config
+from nanovl.checkpoint.config_render import render_config
 from nanovl.model.config import VLMConfig, preset
 from nanovl.model.vlm import VLM
 from nanovl.processing.tokenizer import byte_tokenizer

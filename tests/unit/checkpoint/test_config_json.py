@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from nanovl.checkpoint.config_json import parse_config, read_config, render_config
+from nanovl.checkpoint.config_json import parse_config, read_config
+from nanovl.checkpoint.config_render import render_config
 from nanovl.core.errors import CheckpointError, ConfigError, NanoVLError
 from nanovl.model.config import PRESETS, VLMConfig, preset
 

@@ -107,9 +107,11 @@ def test_non_contiguous_tensors_are_written_in_order(tmp_path: Path) -> None:
 
 def test_unknown_name(tmp_path: Path) -> None:
     write(tmp_path / "a.safetensors", samples())
-    with SafetensorsFile(tmp_path / "a.safetensors") as file:
-        with pytest.raises(CheckpointError, match="no tensor 'nothing'"):
-            file.read("nothing")
+    with (
+        SafetensorsFile(tmp_path / "a.safetensors") as file,
+        pytest.raises(CheckpointError, match="no tensor 'nothing'"),
+    ):
+        file.read("nothing")
 
 
 def test_dtype_that_cannot_be_stored() -> None:
@@ -123,7 +125,9 @@ def test_truncated_file_is_found_from_its_header(tmp_path: Path, cut: int) -> No
     write(path, {"w": torch.zeros(100, 100)})
     data = path.read_bytes()
     path.write_bytes(data[:-cut])
-    with pytest.raises(CheckpointError, match=rf"truncated: got {len(data) - cut} bytes.*{len(data)}"):
+    with pytest.raises(
+        CheckpointError, match=rf"truncated: got {len(data) - cut} bytes.*{len(data)}"
+    ):
         read_header(path)
 
 
@@ -229,9 +233,14 @@ def test_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     writer = SafetensorsWriter(tmp_path / "a.safetensors", [TensorSpec("w", "F32", (2,))])
-    with pytest.raises(CheckpointError, match="disk is full"), writer:
-        monkeypatch.setattr(SafetensorsWriter, "_put", fail)
-        writer.write("w", torch.zeros(2))
+
+    def run() -> None:
+        with writer:
+            monkeypatch.setattr(SafetensorsWriter, "_put", fail)
+            writer.write("w", torch.zeros(2))
+
+    with pytest.raises(CheckpointError, match="disk is full"):
+        run()
     assert list(tmp_path.iterdir()) == []
 
 
