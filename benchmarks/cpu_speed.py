@@ -244,7 +244,8 @@ def measure(
 
 def start_worker(engine: str, shape: str, task: str) -> Any:
     nice = ["nice", "-n", "-19"] if os.geteuid() == 0 else []
-    command = [*nice, sys.executable, __file__, "--worker", engine, "--shape", shape, "--tasks", task]
+    command = [*nice, sys.executable, __file__, "--worker", engine]
+    command += ["--shape", shape, "--tasks", task]
     worker = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     )

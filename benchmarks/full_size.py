@@ -33,7 +33,8 @@ def run(arguments: list[str]) -> tuple[str, float, float]:
     _, status, usage = os.wait4(process.pid, 0)
     wall = time.perf_counter() - started
     if status:
-        raise SystemExit(f"{' '.join(command)} ended with status {os.waitstatus_to_exitcode(status)}")
+        code = os.waitstatus_to_exitcode(status)
+        raise SystemExit(f"{' '.join(command)} ended with status {code}")
     return out, wall, usage.ru_maxrss * 1024
 
 

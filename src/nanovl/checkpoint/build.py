@@ -36,7 +36,14 @@ from nanovl.processing.tokenizer import Tokenizer
 from nanovl.quant.linear import QuantizedLinear
 from nanovl.quant.schemes import FORMATS, replace_module, transcode
 
-__all__ = ["QUANT_CHOICES", "load_model", "processor_config", "resolve", "save_model"]
+__all__ = [
+    "QUANT_CHOICES",
+    "check_quant",
+    "load_model",
+    "processor_config",
+    "resolve",
+    "save_model",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -79,7 +86,7 @@ def load_model(
         CheckpointError: There is no such model, or its files are damaged or do not fit.
         BackendError: The device is not there.
     """
-    _check_quant(quant, emulate_activation)
+    check_quant(quant, emulate_activation)
     where = choose_device(device)
     number = choose_dtype(dtype, where)
     folder = resolve(name_or_path, revision=revision, token=token, on_event=on_event)
@@ -117,7 +124,12 @@ def processor_config(config: VLMConfig) -> ProcessorConfig:
     )
 
 
-def _check_quant(quant: str | None, emulate_activation: bool) -> None:
+def check_quant(quant: str | None, emulate_activation: bool = False) -> None:
+    """Refuse settings `load_model` would refuse; needs no checkpoint.
+
+    Raises:
+        ConfigError: Unknown name, or a contradiction.
+    """
     if quant is not None and quant not in QUANT_CHOICES:
         raise ConfigError(
             f"quant {quant!r}: expected one of {', '.join(QUANT_CHOICES)}"
@@ -174,8 +186,6 @@ def _fill(
 ) -> VLM:
     """Build the model and read every tensor into it."""
     vlm = VLM(found.config, device="meta", dtype=dtype).eval().requires_grad_(False)
-    # The constructor chose for the meta device.
-    vlm.max_tiles_per_call = 4 if device.type == "cpu" else 64
     linears = linear_modules(found.config.lm)
     done, total = 0, files.total_bytes
     for name in _file_order(files, found):

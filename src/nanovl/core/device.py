@@ -107,7 +107,13 @@ def available_memory_bytes() -> int:
             text = limit.read().strip()
         if text != "max":
             with open("/sys/fs/cgroup/memory.current", encoding="ascii") as current:
-                candidates.append(int(text) - int(current.read()))
+                used = int(current.read())
+            # Cached file pages count as used there but are given up when memory is needed.
+            with open("/sys/fs/cgroup/memory.stat", encoding="ascii") as lines:
+                for line in lines:
+                    if line.startswith("inactive_file "):
+                        used -= int(line.split()[1])
+            candidates.append(int(text) - used)
     except (OSError, ValueError):
         pass
     return max(0, min(candidates)) if candidates else 0

@@ -167,8 +167,8 @@ class Engine:
         for start in range(0, total, self.prefill_chunk):
             x = prompt.x[start : start + self.prefill_chunk]
             context = ForwardContext.single(x.shape[0], cache, sequence.slot)
-            logits = self.model(x, context, rows="last")
             done = start + x.shape[0]
+            logits = self.model(x, context, rows="last" if done == total else "none")
             on_event(Event(name="prompt", done=done, total=total, unit="tokens"))
         chosen = _choose(logits, [sequence], self.codec.size)[0]
         sequence.timings["prefill_s"] = time.perf_counter() - started

@@ -19,11 +19,12 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from nanovl.checkpoint.build import load_model
+from nanovl.checkpoint.build import check_quant, load_model
 from nanovl.checkpoint.names import resolve
 from nanovl.checkpoint.side_files import stop_ids
 from nanovl.core.config import from_dict, nearest
 from nanovl.core.conversation import Conversation, Message
+from nanovl.core.device import choose_device, choose_dtype
 from nanovl.core.errors import BackendError, ConfigError, InputError
 from nanovl.core.events import OnEvent, ignore_event
 from nanovl.core.generation import Delta, Generation, ReasoningParams, SamplingParams
@@ -90,6 +91,8 @@ def load(
     check_counts(context_length=context_length, max_slots=max_slots, prefill_chunk=prefill_chunk)
     if isinstance(transcriber, str):
         transcriber = make_transcriber(transcriber)
+    check_quant(quant, emulate_activation)  # before a download
+    choose_dtype(dtype, choose_device(device))
     folder = resolve(name_or_path, on_event=on_event)
     model, processor = load_model(
         folder,

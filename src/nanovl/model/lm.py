@@ -22,7 +22,7 @@ from nanovl.model.mixers import MIXERS, RMSNorm
 
 __all__ = ["HybridLM", "Rows"]
 
-Rows = Literal["last", "all"] | torch.Tensor
+Rows = Literal["last", "all", "none"] | torch.Tensor
 
 
 class Layer(nn.Module):
@@ -95,7 +95,7 @@ class HybridLM(nn.Module):
         Args:
             x: (t, d).
             ctx: Segments and cache; t must be its number of tokens.
-            rows: Which rows to turn into logits: "last" of every segment, "all", or indices.
+            rows: Rows to turn into logits: "last" of every segment, "all", "none", or indices.
 
         Returns:
             fp32 (rows, v).
@@ -105,6 +105,8 @@ class HybridLM(nn.Module):
             hidden = hidden[rows]
         elif rows == "last":
             hidden = hidden[ctx.last_rows()]
+        elif rows == "none":  # a prefill chunk that is not the last one
+            return hidden.new_empty(0, self.config.vocab_size, dtype=torch.float32)
         return self.logits(hidden)
 
     @torch.no_grad()

@@ -75,6 +75,7 @@ class Mamba2(nn.Module):
         self.D = nn.Parameter(torch.ones(heads, dtype=torch.float32))
         self.dt_bias = nn.Parameter(torch.zeros(heads, dtype=torch.float32))
         self.norm = GatedRMSNorm(inner, config.norm_eps, config.num_groups)
+        self._rates: tuple[tuple[int, int, torch.dtype], torch.Tensor] | None = None
         self.out_proj = nn.Linear(inner, config.hidden_size, bias=False)
 
     def forward(self, u: torch.Tensor, ctx: ForwardContext) -> torch.Tensor:
@@ -89,7 +90,7 @@ class Mamba2(nn.Module):
         low, high = c.time_step_limit
         if (low, high) != (0.0, float("inf")):
             dt = dt.clamp(low, high)
-        A = -torch.exp(self.A_log.to(wide))  # (h,)
+        A = self._decay_rates(wide)  # (h,)
         if ctx.is_decode:
             y = self._decode(xbc, dt, A, ctx)
         elif ctx.cache is None:
@@ -109,18 +110,30 @@ class Mamba2(nn.Module):
             y = parts[0] if len(parts) == 1 else torch.cat(parts)
         return self.out_proj(self.norm(y.reshape(-1, c.mamba_inner_size), z))
 
+    def _decay_rates(self, wide: torch.dtype) -> torch.Tensor:
+        """-exp(A_log), kept while the weights do not change."""
+        if torch.is_grad_enabled() and self.A_log.requires_grad:
+            return -torch.exp(self.A_log.to(wide))
+        version = 0 if self.A_log.is_inference() else self.A_log._version
+        stamp = (version, self.A_log.data_ptr(), wide)
+        if self._rates is None or self._rates[0] != stamp:
+            with torch.inference_mode(False):  # kept for later calls, which may want gradients
+                self._rates = (stamp, -torch.exp(self.A_log.detach().to(wide)))
+        return self._rates[1]
+
     def _ssm_inputs(
         self, conv: torch.Tensor, dt: torch.Tensor, A: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
         c = self.config
         bc = c.num_groups * c.ssm_state_size
         x, B, C = conv.split([c.mamba_inner_size, bc, bc], dim=-1)
+        t = conv.shape[0]
         return (
-            x.unflatten(-1, (c.mamba_num_heads, c.mamba_head_dim)),  # (t, h, p)
+            x.view(t, c.mamba_num_heads, c.mamba_head_dim),  # (t, h, p)
             dt,
             A,
-            B.unflatten(-1, (c.num_groups, c.ssm_state_size)),  # (t, g, n)
-            C.unflatten(-1, (c.num_groups, c.ssm_state_size)),
+            B.view(t, c.num_groups, c.ssm_state_size),  # (t, g, n)
+            C.view(t, c.num_groups, c.ssm_state_size),
             self.D.to(dt.dtype),
         )
 
@@ -136,28 +149,27 @@ class Mamba2(nn.Module):
         assert ctx.cache is not None
         c = self.config
         bc = c.num_groups * c.ssm_state_size
-        t, padded = xbc.shape[0], xbc.shape[0] + c.conv_kernel - 1
-        scratch = ctx.cache.workspace(c.conv_dim * (padded + t))
-        before, after = scratch.split([c.conv_dim * padded, c.conv_dim * t])
+        t = xbc.shape[0]
+        sizes = [c.conv_dim * t, c.mamba_inner_size * (t + c.chunk_size)]
+        conv_space, ssm_space = ctx.cache.workspace(sum(sizes)).split(sizes)
         conv = causal_conv_prefill(
             xbc,
             self.conv1d.weight,
             self.conv1d.bias,
             ctx.cache.conv[self.cache_index][slot],
-            rows=before.view(c.conv_dim, padded),
-            out=after.view(c.conv_dim, t),
+            out=conv_space.view(c.conv_dim, t),
         )  # (channels, t)
         x, B, C = conv.split([c.mamba_inner_size, bc, bc])
         return ssd_prefill(
-            x.unflatten(0, (c.mamba_num_heads, c.mamba_head_dim)),
+            x.view(c.mamba_num_heads, c.mamba_head_dim, t),
             dt,
             A,
-            B.unflatten(0, (c.num_groups, c.ssm_state_size)),
-            C.unflatten(0, (c.num_groups, c.ssm_state_size)),
+            B.view(c.num_groups, c.ssm_state_size, t),
+            C.view(c.num_groups, c.ssm_state_size, t),
             self.D.to(dt.dtype),
             ctx.cache.ssm[self.cache_index][slot],
             chunk_size=c.chunk_size,
-            workspace=before,
+            workspace=ssm_space,
         )
 
     def _decode(
@@ -199,10 +211,10 @@ class Attention(nn.Module):
 
     def forward(self, u: torch.Tensor, ctx: ForwardContext) -> torch.Tensor:
         """(t, d) to (t, d); reads and extends the KV of `ctx`'s slots."""
-        e = self.config.head_dim
-        q = self.q_proj(u).unflatten(-1, (-1, e))  # (t, h, e)
-        k = self.k_proj(u).unflatten(-1, (-1, e))  # (t, k, e)
-        v = self.v_proj(u).unflatten(-1, (-1, e))
+        t, e = u.shape[0], self.config.head_dim
+        q = self.q_proj(u).view(t, -1, e)  # (t, h, e)
+        k = self.k_proj(u).view(t, -1, e)  # (t, k, e)
+        v = self.v_proj(u).view(t, -1, e)
         if ctx.cache is None:
             out = packed_attention(q, k, v, ctx.cu_seqlens)
         else:

@@ -111,12 +111,14 @@ class PatchGenerator(nn.Module):
             return augmented_positions(self.pos_embed, rows, columns)
         if torch.is_grad_enabled() and self.pos_embed.requires_grad:
             return cropped_positions(self.pos_embed, rows, columns)
-        stamp = (self.pos_embed._version, self.pos_embed.data_ptr())
+        version = 0 if self.pos_embed.is_inference() else self.pos_embed._version
+        stamp = (version, self.pos_embed.data_ptr())
         known = self._positions.get((rows, columns))
         if known is None or known[:2] != stamp:
             if len(self._positions) >= 16:
                 self._positions.clear()
-            value = cropped_positions(self.pos_embed.detach(), rows, columns)
+            with torch.inference_mode(False):  # kept for later calls, which may want gradients
+                value = cropped_positions(self.pos_embed.detach(), rows, columns)
             known = self._positions[rows, columns] = (*stamp, value)
         return known[2]
 

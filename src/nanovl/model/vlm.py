@@ -77,7 +77,8 @@ class VLM(nn.Module):
             if dtype == torch.float64 or name.rsplit(".", 1)[-1] not in {"A_log", "D", "dt_bias"}:
                 parameter.data = parameter.data.to(dtype)
         # Tiles per encoder call; the result does not depend on it, the peak memory does.
-        self.max_tiles_per_call = 4 if device in (None, "cpu") else 64
+        # None takes what suits the device.
+        self.max_tiles_per_call: int | None = None
         # Number type in which EVS compares frames; None means that of the embeddings.
         self.evs_dtype: torch.dtype | None = torch.float32
 
@@ -101,8 +102,9 @@ class VLM(nn.Module):
             (m, rows, columns, d), rows and columns half the number of patches.
         """
         parts = []
-        for start in range(0, pixels.shape[0], self.max_tiles_per_call):
-            tiles = pixels[start : start + self.max_tiles_per_call]
+        count = self.max_tiles_per_call or (4 if self.device.type == "cpu" else 64)
+        for start in range(0, pixels.shape[0], count):
+            tiles = pixels[start : start + count]
             features = self.vision_model(tiles.to(self.device, self.dtype))
             shuffled = pixel_shuffle(features, version=self.config.pixel_shuffle_version)
             parts.append(self.mlp1(shuffled))
@@ -181,7 +183,7 @@ class VLM(nn.Module):
         Args:
             x: (t, d).
             ctx: Segments and cache.
-            rows: Rows to turn into logits: "last" of every segment, "all", or indices.
+            rows: Rows to turn into logits: "last" of every segment, "all", "none", or indices.
 
         Returns:
             fp32 (rows, v).

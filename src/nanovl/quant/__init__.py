@@ -1,8 +1,7 @@
 """Numbers in fewer bits: linears that keep their weight packed, and which layers get them.
 
 Takes any `nn.Module`; knows no vision-language model, no checkpoint files and no configuration
-files. Reading order: base, floating, int4_kernel, integer, linear (the front door), schemes,
-crossover.
+files. Reading order: base, floating, int4_kernel, integer, linear (the front door), schemes.
 """
 
 from nanovl.quant.linear import Fp8Linear, Int4Linear, Int8Linear, NvFp4Linear, QuantizedLinear

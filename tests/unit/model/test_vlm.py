@@ -75,7 +75,7 @@ def test_tiles_per_call_do_not_matter(vlm):
         vlm.max_tiles_per_call = 2
         torch.testing.assert_close(vlm.encode_media(pixels), whole, rtol=1e-5, atol=1e-5)
     finally:
-        vlm.max_tiles_per_call = 4
+        vlm.max_tiles_per_call = None
 
 
 @torch.no_grad()
@@ -128,6 +128,7 @@ def test_rows_choose_logits(vlm):
     assert everything.dtype == torch.float32
     torch.testing.assert_close(vlm(x, ctx, rows="last"), everything[[3, 8]])
     torch.testing.assert_close(vlm(x, ctx, rows=torch.tensor([2, 5])), everything[[2, 5]])
+    assert vlm(x, ctx, rows="none").shape == (0, 320)
 
 
 def test_wrong_number_of_rows(vlm):
@@ -243,3 +244,32 @@ def test_gradients_reach_every_parameter(vlm):
     without = [n for n, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum()]
     # Keys of softmax attention over one token get no gradient only if nothing else attends.
     assert without == []
+
+
+def test_what_is_kept_between_calls_serves_gradients_too():
+    """A frozen model that answered in inference mode can still pass gradients through."""
+    model = VLM(preset("tiny"), dtype=torch.float32)
+    model.initialize(torch.Generator().manual_seed(0))
+    model.requires_grad_(False)
+    inputs = sample([1, *[IMAGE] * 4, 2], [image_span(1, 1)])
+    with torch.inference_mode():
+        expected = model(model.embed(inputs).x, ForwardContext.single(6))
+    x = model.embed(inputs).x.requires_grad_()
+    got = model(x, ForwardContext.single(6))
+    got.sum().backward()
+    torch.testing.assert_close(got.detach(), expected)
+    assert x.grad.abs().sum() > 0
+    pixels = inputs.pixel_values[0].clone().requires_grad_()
+    model.encode_media(pixels).sum().backward()
+    assert pixels.grad.abs().sum() > 0
+
+
+def test_decay_rates_follow_the_weights(vlm):
+    model = VLM(preset("tiny"), dtype=torch.float32)
+    model.initialize(torch.Generator().manual_seed(0))
+    x = torch.randn(7, 64)
+    with torch.no_grad():
+        before = model(x, ForwardContext.single(7))
+        model.language_model.backbone.layers[0].mixer.A_log.add_(1.0)
+        after = model(x, ForwardContext.single(7))
+    assert not torch.equal(before, after)
