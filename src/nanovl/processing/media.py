@@ -194,7 +194,7 @@ def read_media(ref: MediaRef, kind: Kind, limits: Limits) -> bytes:
 
 def _check_size(size_bytes: int, name: str, kind: Kind, limits: Limits) -> None:
     if size_bytes == 0:
-        raise InputError(f"{name}: {kind} is empty (0 bytes)")
+        raise InputError(f"{name}: is empty (0 bytes); save or download it again")
     allowed = limits.max_bytes(kind)
     if size_bytes > allowed:
         raise InputError(

@@ -162,7 +162,7 @@ def test_cut_off_sound_gives_what_is_there(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"", "audio is empty"),
+        (b"", "is empty"),
         (b"no sound " * 100, "not a readable audio file"),
         (picture_bytes(), "not a readable audio file"),
     ],

@@ -102,3 +102,10 @@ def test_size_limits_hold(tmp_path: Path) -> None:
                 max_video_bytes=10, max_image_bytes=20, max_audio_bytes=20, max_document_bytes=20
             ),
         )
+
+
+def test_an_empty_file_is_not_called_a_video(tmp_path):
+    path = tmp_path / "empty.png"
+    path.touch()
+    with pytest.raises(InputError, match=r"empty\.png: is empty"):
+        detect_kind(MediaRef(path=path), Limits())

@@ -71,7 +71,7 @@ def test_size_limits(kind: str, file: Path) -> None:
 
 def test_empty_and_missing_files(tmp_path: Path) -> None:
     (tmp_path / "empty").touch()
-    with pytest.raises(InputError, match=r"empty: image is empty \(0 bytes\)"):
+    with pytest.raises(InputError, match=r"empty: is empty \(0 bytes\)"):
         read_media(MediaRef.of(tmp_path / "empty"), "image", LIMITS)
     with pytest.raises(InputError, match="no such file"):
         read_media(MediaRef.of(tmp_path / "gone"), "image", LIMITS)

@@ -146,7 +146,7 @@ def _form(value: str) -> bytes:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"", "document is empty"),
+        (b"", "is empty"),
         (b"not a pdf at all" * 50, "not a readable PDF"),
         (b"%PDF-1.7\n", "not a readable PDF"),
         (pdf_bytes(3)[:300], "not a readable PDF"),
