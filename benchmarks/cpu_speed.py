@@ -290,7 +290,9 @@ def report(
             else:
                 size = {"int8": 1, "int4": 0.625}.get(engine[-4:], 2)
                 table = config.vocab_size * config.hidden_size
-                read = (config.num_parameters - 2 * table) * size + table * 2
+                tables = table if config.tie_embeddings else 2 * table
+                # One table is read whole, as the head in bf16; of the other a single row.
+                read = (config.num_parameters - tables) * size + table * 2
                 share = speed / task.rows * read / bandwidth
             peak = results[text][engine]["peak_bytes"] / 2**20
             print(
