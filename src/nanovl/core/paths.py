@@ -3,6 +3,7 @@
     NANOVL_HOME      downloads, caches and runs (default: ~/.nanovl)
     NANOVL_DEBUG     "1" shows tracebacks, like --debug
     NANOVL_LOG       log level for stderr: debug, info, warning, error
+    NANOVL_NATIVE    "0" keeps the CPU kernels in C from being compiled and used
 
 This is the only module that reads the environment.
 """
@@ -12,7 +13,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-__all__ = ["asset", "debug_enabled", "home", "log_level", "models_dir"]
+__all__ = ["asset", "debug_enabled", "home", "log_level", "models_dir", "native_enabled"]
 
 
 def home() -> Path:
@@ -39,3 +40,8 @@ def debug_enabled() -> bool:
 def log_level() -> str:
     """Level name for the log on stderr."""
     return os.environ.get("NANOVL_LOG", "warning").upper()
+
+
+def native_enabled() -> bool:
+    """Whether kernels may be compiled for this CPU."""
+    return os.environ.get("NANOVL_NATIVE", "1") != "0"

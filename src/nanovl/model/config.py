@@ -176,6 +176,16 @@ class LMConfig:
         }
 
     @property
+    def linear_weights(self) -> dict[str, int]:
+        """Weights of the matrix products of one layer of each kind; a token uses each once."""
+        d = self.hidden_size
+        return {
+            "M": d * self.in_proj_size + self.mamba_inner_size * d,
+            "*": 2 * d * self.head_dim * (self.num_heads + self.num_kv_heads),
+            "-": 2 * d * self.intermediate_size,
+        }
+
+    @property
     def num_parameters(self) -> int:
         """Weights of the decoder, embeddings and head included."""
         layers = sum(self.layer_parameters[kind] for kind in self.pattern)
@@ -186,18 +196,13 @@ class LMConfig:
         """Forward FLOPs of one token: 2 per weight used, plus attention over `context` tokens and
         the SSM recurrence; the embedding lookup is free.
         """
-        matmuls = sum(
-            {
-                "M": self.hidden_size * self.in_proj_size
-                + self.mamba_inner_size * self.hidden_size
-                + self.conv_dim * self.conv_kernel
-                + 3 * self.mamba_inner_size * self.ssm_state_size,
-                "*": 2 * self.hidden_size * self.head_dim * (self.num_heads + self.num_kv_heads)
-                + 2 * context * self.num_heads * self.head_dim,
-                "-": 2 * self.hidden_size * self.intermediate_size,
-            }[kind]
-            for kind in self.pattern
-        )
+        linear = self.linear_weights
+        extra = {
+            "M": self.conv_dim * self.conv_kernel + 3 * self.mamba_inner_size * self.ssm_state_size,
+            "*": 2 * context * self.num_heads * self.head_dim,
+            "-": 0,
+        }
+        matmuls = sum(linear[kind] + extra[kind] for kind in self.pattern)
         return 2 * (matmuls + self.vocab_size * self.hidden_size)
 
     def kv_bytes_per_token(self, bytes_per_value: int = 2) -> int:
@@ -279,17 +284,24 @@ class VLMConfig:
         """Weights of the whole model."""
         return self.vision.num_parameters + self.projector_parameters + self.lm.num_parameters
 
-    def vision_flops_per_tile(self) -> int:
-        """Forward FLOPs of encoder and projector for one square tile."""
+    def encoder_flops_per_tile(self) -> int:
+        """Forward FLOPs of the encoder for one square tile."""
         v = self.vision
         patches = (self.image_size // v.patch_size) ** 2
         tokens = patches + v.num_prefix_tokens
         block = 4 * v.hidden_size**2 + 2 * v.hidden_size * v.intermediate_size
         attention = 2 * tokens * v.hidden_size
         encoder = tokens * v.num_layers * (block + attention)
-        encoder += patches * 3 * v.patch_size**2 * v.hidden_size
+        return 2 * (encoder + patches * 3 * v.patch_size**2 * v.hidden_size)
+
+    def projector_flops_per_tile(self) -> int:
+        """Forward FLOPs of the projector for one square tile."""
         width = self.projector_input_size + self.lm.hidden_size
-        return 2 * (encoder + self.tokens_per_tile * self.projector.hidden_size * width)
+        return 2 * self.tokens_per_tile * self.projector.hidden_size * width
+
+    def vision_flops_per_tile(self) -> int:
+        """Forward FLOPs of encoder and projector for one square tile."""
+        return self.encoder_flops_per_tile() + self.projector_flops_per_tile()
 
 
 def _mini() -> VLMConfig:

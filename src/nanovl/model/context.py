@@ -7,20 +7,81 @@ decode step are the same call with different contexts:
     prefill         segments continue the sequences in their slots
     decode          segments of one token each, every one with a slot
 
+A training pack may be spread over several ranks: then the stream holds this rank's rows only, the
+segments are still those of the whole pack, and the two mixers that look at other tokens ask
+`parallel` to do it. Process groups stay outside; this room knows the interface alone.
+
 There is no global "current context"; this object is passed explicitly.
+
+Source: training specification, section 7.4.
 """
 
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Protocol
 
 import torch
 
 from nanovl.core.errors import InputError
 from nanovl.model.cache import HybridCache
+from nanovl.model.ssm import SSMParameters
 
-__all__ = ["ForwardContext"]
+__all__ = ["ForwardContext", "ParallelContext"]
+
+
+class ParallelContext(Protocol):
+    """How the rows of one pack, spread over ranks, see each other.
+
+    Letters: t tokens of the whole pack, r rows of this rank.
+    """
+
+    def num_rows(self, tokens: int) -> int:
+        """Rows of a pack of that many tokens that this rank holds.
+
+        Raises:
+            InputError: The pack cannot be spread evenly.
+        """
+        ...
+
+    def attention(
+        self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, cu_seqlens: tuple[int, ...]
+    ) -> torch.Tensor:
+        """Block-diagonal causal attention.
+
+        Args:
+            q: (r, heads, head width).
+            k, v: (r, KV heads, head width).
+            cu_seqlens: Segment borders of the whole pack.
+
+        Returns:
+            Like `q`.
+        """
+        ...
+
+    def conv_scan(
+        self,
+        xbc: torch.Tensor,
+        dt_raw: torch.Tensor,
+        parameters: SSMParameters,
+        *,
+        cu_seqlens: tuple[int, ...],
+        seq_idx: torch.Tensor | None,
+    ) -> torch.Tensor:
+        """Convolution and scan of a Mamba layer.
+
+        Args:
+            xbc: (r, channels of x, B and C).
+            dt_raw: (r, heads).
+            parameters: Of all heads.
+            cu_seqlens: Segment borders of the whole pack.
+            seq_idx: Segment of every token of the whole pack (t,); None for a single segment.
+
+        Returns:
+            (r, heads, head width).
+        """
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,14 +89,19 @@ class ForwardContext:
     """Segments of a token stream, and where their past is kept.
 
     Attributes:
-        cu_seqlens: Segment borders 0 = b_0 < b_1 < ... = t.
+        cu_seqlens: Segment borders 0 = b_0 < b_1 < ... = t, of the whole pack.
         cache: Memory of earlier tokens; None computes every segment from nothing.
         slots: The cache slot of every segment; empty without a cache.
+        parallel: How other ranks' rows are reached; None when all rows are here.
     """
 
     cu_seqlens: tuple[int, ...]
     cache: HybridCache | None = None
     slots: tuple[int, ...] = ()
+    parallel: ParallelContext | None = None
+    _seq_idx: dict[torch.device, torch.Tensor] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "cu_seqlens", tuple(int(b) for b in self.cu_seqlens))
@@ -46,6 +112,12 @@ class ForwardContext:
             or any(b <= a for a, b in itertools.pairwise(borders))
         ):
             raise InputError(f"cu_seqlens {borders}: expected borders rising from 0")
+        if self.parallel is not None:
+            if self.cache is not None:
+                raise InputError(
+                    "a pack spread over ranks cannot use a cache; pass either parallel or cache"
+                )
+            self.parallel.num_rows(borders[-1])
         if self.cache is None:
             if self.slots:
                 raise InputError(f"slots {self.slots} given without a cache")
@@ -64,8 +136,14 @@ class ForwardContext:
 
     @property
     def num_tokens(self) -> int:
-        """Rows of the stream."""
+        """Tokens of all segments."""
         return self.cu_seqlens[-1]
+
+    @property
+    def num_rows(self) -> int:
+        """Rows of the stream that are here: all tokens, or this rank's part of them."""
+        tokens = self.num_tokens
+        return tokens if self.parallel is None else self.parallel.num_rows(tokens)
 
     @property
     def num_segments(self) -> int:
@@ -86,9 +164,20 @@ class ForwardContext:
         """Segment number of every token (t,), or None for a single segment."""
         if self.num_segments == 1:
             return None
-        lengths = torch.tensor([b - a for a, b in self.segments])
-        return torch.repeat_interleave(torch.arange(self.num_segments), lengths).to(device)
+        if device not in self._seq_idx:  # every Mamba layer asks
+            lengths = torch.tensor([b - a for a, b in self.segments])
+            numbers = torch.repeat_interleave(torch.arange(self.num_segments), lengths)
+            self._seq_idx[device] = numbers.to(device)
+        return self._seq_idx[device]
 
     def last_rows(self) -> list[int]:
-        """Row of the last token of every segment."""
+        """Row of the last token of every segment.
+
+        Raises:
+            InputError: The stream is spread over ranks.
+        """
+        if self.parallel is not None:
+            raise InputError(
+                "the last rows of segments are not all on this rank; ask for rows by index"
+            )
         return [stop - 1 for stop in self.cu_seqlens[1:]]

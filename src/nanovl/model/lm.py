@@ -15,12 +15,13 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from nanovl.model.config import LMConfig
 from nanovl.model.context import ForwardContext
 from nanovl.model.mixers import MIXERS, RMSNorm
 
-__all__ = ["HybridLM", "Rows"]
+__all__ = ["HybridLM", "Layer", "Rows"]
 
 Rows = Literal["last", "all", "none"] | torch.Tensor
 
@@ -33,9 +34,16 @@ class Layer(nn.Module):
         self.kind = kind
         self.norm = RMSNorm(config.hidden_size, config.norm_eps)
         self.mixer = MIXERS[kind](config, cache_index)
+        # Training: keep only the input and compute the layer again in the backward pass.
+        self.recompute = False
 
     def forward(self, x: torch.Tensor, ctx: ForwardContext) -> torch.Tensor:
         """(t, d) to (t, d)."""
+        if self.recompute and torch.is_grad_enabled():
+            return checkpoint(self._run, x, ctx, use_reentrant=False)
+        return self._run(x, ctx)
+
+    def _run(self, x: torch.Tensor, ctx: ForwardContext) -> torch.Tensor:
         return x + self.mixer(self.norm(x), ctx)
 
 
@@ -80,6 +88,13 @@ class HybridLM(nn.Module):
         """Rows of the embedding table: ids (t,) to (t, d)."""
         return self.backbone.embeddings(input_ids)
 
+    @property
+    def output_weight(self) -> torch.Tensor:
+        """Weight of the output layer (v, d); the embedding table when it is tied."""
+        if self.config.tie_embeddings:
+            return self.backbone.embeddings.weight
+        return self.lm_head.weight
+
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """Final norm and output layer: (rows, d) to fp32 (rows, v)."""
         normed = self.backbone.norm_f(hidden)
@@ -94,7 +109,7 @@ class HybridLM(nn.Module):
 
         Args:
             x: (t, d).
-            ctx: Segments and cache; t must be its number of tokens.
+            ctx: Segments and cache; t must be its `num_rows`.
             rows: Rows to turn into logits: "last" of every segment, "all", "none", or indices.
 
         Returns:

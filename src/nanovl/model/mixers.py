@@ -2,7 +2,8 @@
 
 Every one maps (t, d) to (t, d); norm and residual live in the layer around it (`lm.py`). Parameter
 names are those of the released checkpoint. Linears are called as modules, so a quantized linear
-may take their place.
+may take their place. A stream spread over ranks is handed to `ForwardContext.parallel` in the two
+places where tokens meet: attention, and convolution with scan.
 
 Letters: t tokens, d width, h heads, p head width, g groups, n state, k KV heads, e head width.
 
@@ -12,16 +13,16 @@ Source: model specification, sections 2 and 3.
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from nanovl.model.config import LMConfig
 from nanovl.model.context import ForwardContext
+from nanovl.model.ssm import SSMParameters, conv_scan
 from nanovl.ops.activation import squared_relu
 from nanovl.ops.attention import decode_attention, packed_attention, segment_attention
-from nanovl.ops.conv import causal_conv, causal_conv_prefill, causal_conv_step
+from nanovl.ops.conv import causal_conv_prefill, causal_conv_step
 from nanovl.ops.norm import gated_rms_norm, rms_norm
-from nanovl.ops.ssd import ssd_prefill, ssd_scan, ssd_step
+from nanovl.ops.ssd import ssd_prefill, ssd_step
 
 __all__ = ["MIXERS", "MLP", "Attention", "Mamba2", "RMSNorm"]
 
@@ -84,31 +85,36 @@ class Mamba2(nn.Module):
         z, xbc, dt_raw = self.in_proj(u).split(
             [c.mamba_inner_size, c.conv_dim, c.mamba_num_heads], dim=-1
         )
-        wide = torch.float64 if u.dtype == torch.float64 else torch.float32
-        # Step sizes and decays are exponents: bf16 would lose the long memory.
-        dt = F.softplus(dt_raw.to(wide) + self.dt_bias.to(wide))  # (t, h)
-        low, high = c.time_step_limit
-        if (low, high) != (0.0, float("inf")):
-            dt = dt.clamp(low, high)
-        A = self._decay_rates(wide)  # (h,)
-        if ctx.is_decode:
-            y = self._decode(xbc, dt, A, ctx)
-        elif ctx.cache is None:
-            conv = causal_conv(
-                xbc, self.conv1d.weight, self.conv1d.bias, seq_idx=ctx.seq_idx(u.device)
+        parameters = self._scan_parameters(u.dtype)
+        if ctx.cache is None:
+            scan = conv_scan if ctx.parallel is None else ctx.parallel.conv_scan
+            y = scan(
+                xbc, dt_raw, parameters, cu_seqlens=ctx.cu_seqlens, seq_idx=ctx.seq_idx(u.device)
             )
-            y, _ = ssd_scan(
-                *self._ssm_inputs(conv, dt, A),
-                chunk_size=c.chunk_size,
-                cu_seqlens=ctx.cu_seqlens,
-            )
+        elif ctx.is_decode:
+            y = self._decode(xbc, dt_raw, parameters, ctx)
         else:
+            dt = parameters.step_sizes(dt_raw)
             parts = [
-                self._continue(xbc[a:b], dt[a:b], A, ctx, slot)
+                self._continue(xbc[a:b], dt[a:b], parameters.A, ctx, slot)
                 for (a, b), slot in zip(ctx.segments, ctx.slots, strict=True)
             ]
             y = parts[0] if len(parts) == 1 else torch.cat(parts)
         return self.out_proj(self.norm(y.reshape(-1, c.mamba_inner_size), z))
+
+    def _scan_parameters(self, dtype: torch.dtype) -> SSMParameters:
+        c = self.config
+        return SSMParameters(
+            conv_weight=self.conv1d.weight,
+            conv_bias=self.conv1d.bias,
+            dt_bias=self.dt_bias,
+            A=self._decay_rates(torch.float64 if dtype == torch.float64 else torch.float32),
+            D=self.D,
+            num_groups=c.num_groups,
+            state_size=c.ssm_state_size,
+            chunk_size=c.chunk_size,
+            time_step_limit=c.time_step_limit,
+        )
 
     def _decay_rates(self, wide: torch.dtype) -> torch.Tensor:
         """-exp(A_log), kept while the weights do not change."""
@@ -120,22 +126,6 @@ class Mamba2(nn.Module):
             with torch.inference_mode(False):  # kept for later calls, which may want gradients
                 self._rates = (stamp, -torch.exp(self.A_log.detach().to(wide)))
         return self._rates[1]
-
-    def _ssm_inputs(
-        self, conv: torch.Tensor, dt: torch.Tensor, A: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-        c = self.config
-        bc = c.num_groups * c.ssm_state_size
-        x, B, C = conv.split([c.mamba_inner_size, bc, bc], dim=-1)
-        t = conv.shape[0]
-        return (
-            x.view(t, c.mamba_num_heads, c.mamba_head_dim),  # (t, h, p)
-            dt,
-            A,
-            B.view(t, c.num_groups, c.ssm_state_size),  # (t, g, n)
-            C.view(t, c.num_groups, c.ssm_state_size),
-            self.D.to(dt.dtype),
-        )
 
     def _continue(
         self,
@@ -173,21 +163,28 @@ class Mamba2(nn.Module):
         )
 
     def _decode(
-        self, xbc: torch.Tensor, dt: torch.Tensor, A: torch.Tensor, ctx: ForwardContext
+        self,
+        xbc: torch.Tensor,
+        dt_raw: torch.Tensor,
+        parameters: SSMParameters,
+        ctx: ForwardContext,
     ) -> torch.Tensor:
         """One new token of every sequence: (s, h, p)."""
         assert ctx.cache is not None
         conv_all, ssm_all = ctx.cache.conv[self.cache_index], ctx.cache.ssm[self.cache_index]
         first, last = ctx.slots[0], ctx.slots[-1]
-        if ctx.slots == tuple(range(first, last + 1)):  # neighbours: work on the cache in place
+        together = ctx.slots == tuple(range(first, last + 1))
+        if together:  # neighbours: work on the cache in place
             conv_state, ssm_state = conv_all[first : last + 1], ssm_all[first : last + 1]
-            conv = causal_conv_step(xbc, self.conv1d.weight, self.conv1d.bias, conv_state)
-            return ssd_step(*self._ssm_inputs(conv, dt, A), state=ssm_state)
-        index = torch.tensor(ctx.slots, device=xbc.device)
-        conv_state, ssm_state = conv_all[index], ssm_all[index]
+        else:
+            index = torch.tensor(ctx.slots, device=xbc.device)
+            conv_state, ssm_state = conv_all[index], ssm_all[index]
         conv = causal_conv_step(xbc, self.conv1d.weight, self.conv1d.bias, conv_state)
-        y = ssd_step(*self._ssm_inputs(conv, dt, A), state=ssm_state)
-        conv_all[index], ssm_all[index] = conv_state, ssm_state
+        x, B, C = parameters.split(conv)
+        dt = parameters.step_sizes(dt_raw)
+        y = ssd_step(x, dt, parameters.A, B, C, self.D.to(dt.dtype), state=ssm_state)
+        if not together:
+            conv_all[index], ssm_all[index] = conv_state, ssm_state
         return y
 
 
@@ -215,7 +212,9 @@ class Attention(nn.Module):
         q = self.q_proj(u).view(t, -1, e)  # (t, h, e)
         k = self.k_proj(u).view(t, -1, e)  # (t, k, e)
         v = self.v_proj(u).view(t, -1, e)
-        if ctx.cache is None:
+        if ctx.parallel is not None:
+            out = ctx.parallel.attention(q, k, v, ctx.cu_seqlens)
+        elif ctx.cache is None:
             out = packed_attention(q, k, v, ctx.cu_seqlens)
         else:
             out = self._cached(q, k, v, ctx)

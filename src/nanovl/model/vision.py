@@ -16,11 +16,13 @@ import math
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from nanovl.core.errors import InputError
 from nanovl.model.config import VisionConfig
+from nanovl.ops.attention import full_attention
 
-__all__ = ["VisionModel", "augmented_positions", "cropped_positions", "patchify"]
+__all__ = ["VisionBlock", "VisionModel", "augmented_positions", "cropped_positions", "patchify"]
 
 
 def patchify(pixels: torch.Tensor, patch_size: int) -> torch.Tensor:
@@ -145,7 +147,7 @@ class VisionAttention(nn.Module):
         m, i, u = x.shape
         qkv = self.qkv(x).view(m, i, 3, self.num_heads, u // self.num_heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # each (m, heads, i, head width)
-        out = F.scaled_dot_product_attention(q, k, v)
+        out = full_attention(q, k, v)
         return self.proj(out.transpose(1, 2).reshape(m, i, u))
 
 
@@ -171,9 +173,16 @@ class VisionBlock(nn.Module):
         self.attn = VisionAttention(config)
         self.norm2 = nn.LayerNorm(config.hidden_size, eps=config.norm_eps)
         self.mlp = VisionMLP(config)
+        # Training: keep only the input and compute the block again in the backward pass.
+        self.recompute = False
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(m, i, u) to (m, i, u)."""
+        if self.recompute and torch.is_grad_enabled():
+            return checkpoint(self._run, x, use_reentrant=False)
+        return self._run(x)
+
+    def _run(self, x: torch.Tensor) -> torch.Tensor:
         x = x + self.attn(self.norm1(x))
         return x + self.mlp(self.norm2(x))
 

@@ -181,7 +181,7 @@ class VLM(nn.Module):
         """Run the decoder over a packed stream of input rows.
 
         Args:
-            x: (t, d).
+            x: (t, d); with `ctx.parallel` this rank's rows of them.
             ctx: Segments and cache.
             rows: Rows to turn into logits: "last" of every segment, "all", "none", or indices.
 
@@ -189,11 +189,12 @@ class VLM(nn.Module):
             fp32 (rows, v).
 
         Raises:
-            InputError: x does not have as many rows as the context has tokens.
+            InputError: x does not have as many rows as the context expects.
         """
-        if x.shape[0] != ctx.num_tokens:
+        if x.shape[0] != ctx.num_rows:
             raise InputError(
-                f"decoder: {x.shape[0]} input rows for a context of {ctx.num_tokens} tokens"
+                f"decoder: {x.shape[0]} input rows for a context of {ctx.num_tokens} tokens, "
+                f"{ctx.num_rows} of them here"
             )
         return self.language_model(x, ctx, rows)
 

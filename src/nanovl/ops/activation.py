@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import torch
 
+from nanovl.ops.native import pointwise as native
+from nanovl.ops.native.library import usable
+
 __all__ = ["squared_relu"]
 
 
@@ -18,4 +21,6 @@ def squared_relu(x: torch.Tensor, *, inplace: bool = False) -> torch.Tensor:
     """
     if inplace:
         return x.relu_().square_()
+    if torch.is_grad_enabled() and x.requires_grad and usable(x):
+        return native.squared_relu(x)
     return torch.relu(x).square()

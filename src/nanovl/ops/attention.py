@@ -16,9 +16,13 @@ from collections.abc import Callable, Sequence
 import torch
 import torch.nn.functional as F
 
+from nanovl.ops.native import attention as native
+from nanovl.ops.native.library import usable
+
 __all__ = [
     "attention_reference",
     "decode_attention",
+    "full_attention",
     "packed_attention",
     "segment_attention",
 ]
@@ -77,6 +81,10 @@ def segment_attention(
         rows = q.view(1, k, h // k, e)
         out = F.scaled_dot_product_attention(rows, keys[None], values[None])
         return out.reshape(1, h, e)
+    if _needs_grad(q, keys, values) and usable(q, keys, values):
+        shared = q.view(t, k, h // k, e).permute(1, 2, 0, 3)  # (k, queries of a key, t, e)
+        out = native.attention(shared, keys, values, causal=True)
+        return out.permute(2, 0, 1, 3).reshape(t, h, e)
     if past == 0:
         out = F.scaled_dot_product_attention(
             heads[None], keys[None], values[None], is_causal=True, enable_gqa=gqa
@@ -139,6 +147,23 @@ def _masked_attention(
         )
         parts.append(out[0].transpose(0, 1))
     return torch.cat(parts) if len(parts) > 1 else parts[0]
+
+
+def full_attention(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+    """Attention without a mask, of many short sequences.
+
+    Args:
+        q, k, v: (m, h, i, e).
+
+    Returns:
+        (m, h, i, e).
+    """
+    if not (_needs_grad(q, k, v) and usable(q, k, v)):
+        return F.scaled_dot_product_attention(q, k, v)
+    problems = (w.flatten(0, 1) for w in (q, k, v))
+    flat, keys, values = problems
+    out = native.attention(flat[:, None], keys, values, causal=False)
+    return out.view(q.shape)
 
 
 def packed_attention(

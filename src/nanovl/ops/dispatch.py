@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import torch
 
+from nanovl.ops.native.library import status
+
 __all__ = ["Choice", "bf16_matmul", "report"]
 
 
@@ -35,6 +37,14 @@ def _has(name: str) -> bool:
     return hasattr(torch.ops.aten, name)
 
 
+def _training(on_cpu: bool) -> list[tuple[str, str, str]]:
+    if not on_cpu:
+        return []
+    ready, why = status()
+    done = "C kernels between bf16 matmuls" if ready else "PyTorch"
+    return [("bf16 training passes", done, why)]
+
+
 def report(device: torch.device | str = "cpu") -> list[Choice]:
     """Describe the implementations used on a device, one line per operation."""
     on_cpu = torch.device(device).type == "cpu"
@@ -58,6 +68,7 @@ def report(device: torch.device | str = "cpu") -> list[Choice]:
             "one chunk's temporaries stay in the CPU's cache; used without gradients",
         ),
         ("SSM training and packs", "chunked matmuls (ssd_scan)", "all chunks at once, gradients"),
+        *_training(on_cpu),
         ("SSM decode", "in-place step (ssd_step)", "one token per sequence"),
         ("causal convolution", "shifted multiply-adds", "PyTorch's CPU kernel transposes twice"),
         (

@@ -11,6 +11,9 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
+from nanovl.ops.native import pointwise as native
+from nanovl.ops.native.library import usable
+
 __all__ = ["gated_rms_norm", "gated_rms_norm_reference", "rms_norm", "rms_norm_reference"]
 
 
@@ -44,6 +47,8 @@ def rms_norm(x: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor:
     """
     if x.dtype == torch.float64:
         return x * torch.rsqrt(x.square().mean(dim=-1, keepdim=True) + eps) * weight.to(x.dtype)
+    if _needs_grad(x, weight) and usable(x):
+        return native.rms_norm(x, weight, eps)
     if x.dtype == torch.float32 or x.is_cuda or _needs_grad(x, weight):
         return F.rms_norm(x, (x.shape[-1],), weight.to(x.dtype), eps)
     # PyTorch's CPU kernel keeps fp32 inside but reads and writes bf16 element by element; casting
@@ -78,6 +83,8 @@ def gated_rms_norm(
         (t, d) in the dtype of `z`.
     """
     wide = torch.float64 if z.dtype == torch.float64 else torch.float32
+    if _needs_grad(y, z, weight) and usable(y, z):
+        return native.gated_rms_norm(y, z, weight, eps, num_groups)
     if _needs_grad(y, z, weight):
         gated = y.to(wide) * F.silu(z.to(wide))
         grouped = gated.view(*gated.shape[:-1], num_groups, -1)

@@ -1,0 +1,140 @@
+"""Compile `kernels.c` for this machine, once, and call it.
+
+The library is kept below NANOVL_HOME under a name that depends on source, compiler and CPU. What
+cannot be compiled or loaded is reported by `doctor` and otherwise done by PyTorch. Must not decide
+when a kernel is used.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import hashlib
+import logging
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import torch
+
+from nanovl.core import paths
+
+__all__ = ["Kernels", "kernels", "status", "usable"]
+
+logger = logging.getLogger(__name__)
+
+_SOURCE = Path(__file__).with_name("kernels.c")
+# Sums may be reordered, NaN and infinity keep their meaning.
+_FLAGS = (
+    "-O3",
+    "-march=native",
+    "-mprefer-vector-width=512",
+    "-fno-math-errno",
+    "-fno-trapping-math",
+    "-fassociative-math",
+    "-fno-signed-zeros",
+    "-freciprocal-math",
+    "-fopenmp",
+    "-fPIC",
+    "-shared",
+)
+_COMPILE_TIMEOUT_S = 120.0
+
+
+class Kernels:
+    """The compiled library.
+
+    Args:
+        path: The shared object.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._library = ctypes.CDLL(str(path))
+        self._library.nanovl_threads.restype = ctypes.c_int
+
+    @property
+    def threads(self) -> int:
+        """Threads a call may use: as many as PyTorch."""
+        return int(self._library.nanovl_threads())
+
+    def __call__(self, name: str, *arguments: torch.Tensor | int | float) -> None:
+        """Call a kernel: tensors as their memory, ints as int64, floats as fp32."""
+        getattr(self._library, name)(*map(_argument, arguments))
+
+
+def _argument(value: torch.Tensor | int | float) -> object:
+    if isinstance(value, torch.Tensor):
+        return ctypes.c_void_p(value.data_ptr())
+    return ctypes.c_int64(value) if isinstance(value, int) else ctypes.c_float(value)
+
+
+@functools.cache
+def _load() -> tuple[Kernels | None, str]:
+    if not paths.native_enabled():
+        return None, "switched off by NANOVL_NATIVE=0"
+    compiler = next((c for c in map(shutil.which, ("cc", "gcc", "clang")) if c), None)
+    if compiler is None:
+        return None, "no C compiler found (cc, gcc or clang); install one for faster training"
+    try:
+        return Kernels(_compiled(compiler)), f"compiled with {Path(compiler).name}"
+    except (OSError, subprocess.SubprocessError) as error:
+        detail = getattr(error, "stderr", "") or str(error)
+        first = next(iter(detail.strip().splitlines()), "no message")
+        logger.info("CPU kernels are not used: %s", detail)
+        return None, f"{Path(compiler).name} failed: {first}"
+
+
+def _compiled(compiler: str) -> Path:
+    """The shared object for this source, compiler and CPU; made if it is not there yet."""
+    source = _SOURCE.read_bytes()
+    facts = [compiler, platform.machine(), _cpu_features(), " ".join(_FLAGS)]
+    stamp = hashlib.sha256(source + "\n".join(facts).encode()).hexdigest()[:16]
+    target = paths.home() / "native" / f"kernels-{stamp}.so"
+    if target.is_file():
+        return target
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError:  # a home that cannot be written: compile for this process only
+        target = Path(tempfile.mkdtemp(prefix="nanovl-native-")) / target.name
+    scratch = target.with_name(f".{os.getpid()}-{target.name}")
+    subprocess.run(
+        [compiler, *_FLAGS, "-o", str(scratch), str(_SOURCE), "-lm"],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=_COMPILE_TIMEOUT_S,
+    )
+    scratch.replace(target)
+    return target
+
+
+def _cpu_features() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line for line in lines if line.startswith(("flags", "Features"))), "")
+
+
+def kernels() -> Kernels:
+    """The library; only after `usable` said yes."""
+    found = _load()[0]
+    assert found is not None
+    return found
+
+
+def status() -> tuple[bool, str]:
+    """Whether the kernels run on this machine, and why or why not."""
+    found, why = _load()
+    return found is not None, why
+
+
+def usable(*tensors: torch.Tensor | None) -> bool:
+    """Whether all tensors are bf16 on a CPU and there is a library for it."""
+    return (
+        all(t is None or (t.dtype == torch.bfloat16 and t.device.type == "cpu") for t in tensors)
+        and _load()[0] is not None
+    )
