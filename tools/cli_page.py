@@ -37,7 +37,10 @@ def page() -> str:
     """The whole page as Markdown."""
     command: Any = typer.main.get_command(app)
     parts = [HEAD, _section("nanovl", command)]
-    parts += [_section(f"nanovl {name}", verb) for name, verb in command.commands.items()]
+    for name, verb in command.commands.items():
+        parts.append(_section(f"nanovl {name}", verb))
+        for inner, part in getattr(verb, "commands", {}).items():
+            parts.append(_section(f"nanovl {name} {inner}", part))
     return "\n".join(parts)
 
 
@@ -51,6 +54,8 @@ def _section(name: str, command: Any) -> str:
         else:
             lines += [" ".join(block.split()), ""]
     context = command.make_context(name, [], resilient_parsing=True)
+    if not command.params:
+        return "\n".join(lines)
     lines += ["| option | meaning |", "|---|---|"]
     for parameter in command.params:
         names, meaning = parameter.get_help_record(context)

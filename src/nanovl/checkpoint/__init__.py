@@ -7,7 +7,13 @@ encode, config_render, quant_config, side_files, random_weights, export, convers
 names, build, info (using).
 """
 
-from nanovl.checkpoint.build import load_model, processor_config, resolve, save_model
+from nanovl.checkpoint.build import (
+    load_model,
+    load_processor,
+    processor_config,
+    resolve,
+    save_model,
+)
 from nanovl.checkpoint.conversion import convert
 from nanovl.checkpoint.info import CheckpointInfo, inspect
 from nanovl.checkpoint.random_weights import write_random
@@ -17,6 +23,7 @@ __all__ = [
     "convert",
     "inspect",
     "load_model",
+    "load_processor",
     "processor_config",
     "resolve",
     "save_model",

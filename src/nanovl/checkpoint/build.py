@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from nanovl.checkpoint.config_json import read_config
 from nanovl.checkpoint.export import save_model
 from nanovl.checkpoint.hf import CheckpointFiles, open_checkpoint
 from nanovl.checkpoint.keymap import expected_tensors, linear_modules
@@ -28,11 +29,12 @@ from nanovl.core.config import nearest
 from nanovl.core.device import available_memory_bytes, choose_device, choose_dtype
 from nanovl.core.errors import ConfigError
 from nanovl.core.events import Event, OnEvent, ignore_event
-from nanovl.model.config import VLMConfig
+from nanovl.core.paths import asset
+from nanovl.model.config import VLMConfig, preset
 from nanovl.model.vlm import VLM
 from nanovl.processing.config import ProcessorConfig
 from nanovl.processing.processor import Processor
-from nanovl.processing.tokenizer import Tokenizer
+from nanovl.processing.tokenizer import Tokenizer, byte_tokenizer
 from nanovl.quant.linear import QuantizedLinear
 from nanovl.quant.schemes import FORMATS, replace_module, transcode
 
@@ -40,6 +42,7 @@ __all__ = [
     "QUANT_CHOICES",
     "check_quant",
     "load_model",
+    "load_processor",
     "processor_config",
     "resolve",
     "save_model",
@@ -108,6 +111,29 @@ def load_model(
             "%s holds random weights: the model was never trained and its answers are noise", folder
         )
     return vlm, processor
+
+
+def load_processor(name_or_path: str | Path = "mini") -> tuple[VLMConfig, Processor]:
+    """Shape and processor of a checkpoint, or of a bundled preset, without reading weights.
+
+    Args:
+        name_or_path: A folder, a hub repository, "mini" (bundled tokenizer) or "tiny" (bytes).
+
+    Raises:
+        CheckpointError: There is no such model, or its tokenizer does not fit.
+        ConfigError: A value of config.json is wrong.
+    """
+    folder = asset("mini")
+    if str(name_or_path) == "tiny":
+        config, tokenizer = preset("tiny"), byte_tokenizer()
+    elif str(name_or_path) == "mini":
+        config, tokenizer = preset("mini"), Tokenizer.from_folder(folder)
+    else:
+        folder = resolve(name_or_path)
+        config = read_config(folder).config
+        tokenizer = Tokenizer.from_folder(folder, names=media_names(config))
+    check_tokenizer(tokenizer, config, str(name_or_path))
+    return config, Processor(tokenizer, processor_config(config))
 
 
 def processor_config(config: VLMConfig) -> ProcessorConfig:

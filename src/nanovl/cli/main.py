@@ -15,8 +15,11 @@ from nanovl import __version__
 from nanovl.cli import console
 from nanovl.cli.chat import chat
 from nanovl.cli.convert import convert
+from nanovl.cli.data import data
 from nanovl.cli.doctor import doctor
 from nanovl.cli.info import info
+from nanovl.cli.plan import plan
+from nanovl.cli.train import train
 from nanovl.core.config import nearest
 from nanovl.core.events import setup_logging
 
@@ -33,10 +36,15 @@ _VERBS: dict[str, Callable[..., None]] = {
     "chat": chat,
     "info": info,
     "convert": convert,
+    "train": train,
+    "plan": plan,
     "doctor": doctor,
 }
+_GROUPS: dict[str, typer.Typer] = {"data": data}
 for _name, _verb in _VERBS.items():
     app.command(_name)(_verb)
+for _name, _group in _GROUPS.items():
+    app.add_typer(_group, name=_name)
 
 
 def _print_version(wanted: bool) -> None:
@@ -81,9 +89,9 @@ def route(words: Sequence[str]) -> list[str]:
         console.DEBUG = True
         words = [w for i, w in enumerate(words) if w != "--debug" or i > end]
     first = words[0] if words else ""
-    if first in (*_VERBS, "--version", "--help", "-h"):
+    if first in (*_VERBS, *_GROUPS, "--version", "--help", "-h"):
         return words
-    hint = nearest(first, _VERBS) if len(words) == 1 and first.isalpha() else ""
+    hint = nearest(first, (*_VERBS, *_GROUPS)) if len(words) == 1 and first.isalpha() else ""
     if hint:
         console.fail(f"no command {first!r}{hint}; to ask it: nanovl chat {first}", 2)
     return ["chat", *words]

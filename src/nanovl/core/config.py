@@ -19,7 +19,7 @@ import yaml
 
 from nanovl.core.errors import ConfigError
 
-__all__ = ["apply_overrides", "from_dict", "load_yaml", "nearest", "to_dict"]
+__all__ = ["apply_overrides", "from_dict", "key_of", "load_yaml", "nearest", "to_dict"]
 
 T = TypeVar("T")
 
@@ -30,12 +30,19 @@ def nearest(word: str, known: typing.Iterable[str]) -> str:
     return f"; did you mean {matches[0]!r}?" if matches else ""
 
 
+def key_of(field: dataclasses.Field[Any]) -> str:
+    """What a field is called in files: its name, or `metadata={"key": ...}` where the name of the
+    setting is a word Python keeps for itself ("global", "async").
+    """
+    return str(field.metadata.get("key", field.name))
+
+
 def to_dict(config: Any) -> dict[str, Any]:
     """A plain dict of a config, with tuples as lists, ready for YAML or JSON."""
 
     def plain(value: Any) -> Any:
         if dataclasses.is_dataclass(value) and not isinstance(value, type):
-            return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+            return {key_of(f): plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
         if isinstance(value, (tuple, list)):
             return [plain(v) for v in value]
         if isinstance(value, Mapping):
@@ -59,7 +66,7 @@ def from_dict(cls: type[T], data: Mapping[str, Any], *, where: str = "config") -
     if not isinstance(data, Mapping):
         raise ConfigError(f"{where}: got {type(data).__name__}, expected a mapping of settings")
     hints = typing.get_type_hints(cls)
-    fields = {f.name: f for f in dataclasses.fields(typing.cast(Any, cls)) if f.init}
+    fields = {key_of(f): f for f in dataclasses.fields(typing.cast(Any, cls)) if f.init}
     for key in data:
         if key not in fields:
             raise ConfigError(f"{where}: unknown key {key!r}{nearest(str(key), fields)}")
@@ -72,8 +79,10 @@ def from_dict(cls: type[T], data: Mapping[str, Any], *, where: str = "config") -
     ]
     if missing:
         raise ConfigError(f"{where}: missing {', '.join(missing)}")
-    values = {key: _convert(hints[key], value, f"{where}.{key}") for key, value in data.items()}
-    return cls(**values)
+    names = {key: fields[key].name for key in data}
+    return cls(
+        **{names[k]: _convert(hints[names[k]], value, f"{where}.{k}") for k, value in data.items()}
+    )
 
 
 def _convert(hint: Any, value: Any, where: str) -> Any:

@@ -34,7 +34,7 @@ ROLES: tuple[str, ...] = ("system", "user", "assistant", "tool")
 
 @dataclass(frozen=True, kw_only=True)
 class MediaRef:
-    """Where the bytes of one piece of media are; exactly one of the four fields is set.
+    """Where the bytes of one piece of media are; exactly one of the first four fields is set.
 
     Attributes:
         path: A local file.
@@ -43,6 +43,8 @@ class MediaRef:
         array: An already decoded picture (PIL image or uint8 array (rows, columns, 3)) or a
             sequence of such pictures for a video.
         name: What to call it in messages; derived from path or URL when absent.
+        byte_range: With `path` only: offset and size in bytes of the part of the file that is
+            meant, such as one member of a tar archive.
     """
 
     path: Path | None = None
@@ -50,6 +52,7 @@ class MediaRef:
     data: bytes | None = None
     array: Any = None
     name: str = ""
+    byte_range: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         given = [k for k in ("path", "url", "data", "array") if getattr(self, k) is not None]
@@ -58,8 +61,22 @@ class MediaRef:
                 f"media reference: got {len(given)} payloads ({', '.join(given) or 'none'}), "
                 "expected exactly one of path, url, data, array"
             )
+        if self.byte_range is not None:
+            self._check_range(self.byte_range)
         if not self.name:
             object.__setattr__(self, "name", self._default_name())
+
+    def _check_range(self, byte_range: tuple[int, int]) -> None:
+        if self.path is None:
+            raise InputError(
+                f"media reference {self.name or '(no name)'}: a byte range needs a path; "
+                "got it with a URL, bytes or a picture"
+            )
+        if len(byte_range) != 2 or any(type(n) is not int or n < 0 for n in byte_range):
+            raise InputError(
+                f"{self.path}: byte range {byte_range}, expected (offset, size), both whole "
+                "numbers of at least 0"
+            )
 
     def _default_name(self) -> str:
         if self.path is not None:

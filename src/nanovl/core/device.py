@@ -5,12 +5,21 @@ from __future__ import annotations
 import functools
 import os
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 
 from nanovl.core.errors import BackendError, ConfigError
 
-__all__ = ["Capability", "available_memory_bytes", "capability", "choose_device", "choose_dtype"]
+__all__ = [
+    "KNOWN_GPUS",
+    "Capability",
+    "DataSheet",
+    "available_memory_bytes",
+    "capability",
+    "choose_device",
+    "choose_dtype",
+]
 
 DTYPES = {
     "bfloat16": torch.bfloat16,
@@ -46,13 +55,21 @@ class Capability:
     bandwidth: float = 0.0
 
 
-# Dense bf16 peak and memory bandwidth from the vendors' data sheets.
-_KNOWN_GPUS = {
-    "H200": (989e12, 4.8e12),
-    "H100": (989e12, 3.35e12),
-    "A100": (312e12, 2.0e12),
-    "L40S": (362e12, 0.864e12),
-    "B200": (2250e12, 8.0e12),
+class DataSheet(NamedTuple):
+    """What a vendor publishes about a card: dense peaks in FLOP/s, bytes/s, bytes."""
+
+    bf16_flops: float
+    bandwidth: float
+    fp8_flops: float
+    memory_bytes: float
+
+
+KNOWN_GPUS = {
+    "H200": DataSheet(989e12, 4.8e12, 1979e12, 141e9),
+    "H100": DataSheet(989e12, 3.35e12, 1979e12, 80e9),
+    "A100": DataSheet(312e12, 2.0e12, 0.0, 80e9),
+    "L40S": DataSheet(362e12, 0.864e12, 733e12, 48e9),
+    "B200": DataSheet(2250e12, 8.0e12, 4500e12, 180e9),
 }
 
 
@@ -126,8 +143,8 @@ def capability(device: str = "cpu") -> Capability:
     if where.type == "cuda":
         properties = torch.cuda.get_device_properties(where)
         cc = (properties.major, properties.minor)
-        flops, bandwidth = next(
-            (v for k, v in _KNOWN_GPUS.items() if k in properties.name), (0.0, 0.0)
+        flops, bandwidth, *_ = next(
+            (v for k, v in KNOWN_GPUS.items() if k in properties.name), (0.0, 0.0)
         )
         return Capability(
             name=properties.name,

@@ -5,6 +5,8 @@
     NANOVL_LOG       log level for stderr: debug, info, warning, error
     NANOVL_NATIVE    "0" keeps the CPU kernels in C from being compiled and used
 
+and, set by torchrun for the processes it starts: WORLD_SIZE, LOCAL_RANK, MASTER_ADDR.
+
 This is the only module that reads the environment.
 """
 
@@ -12,8 +14,18 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import NamedTuple
 
-__all__ = ["asset", "debug_enabled", "home", "log_level", "models_dir", "native_enabled"]
+__all__ = [
+    "Launch",
+    "asset",
+    "debug_enabled",
+    "home",
+    "launch",
+    "log_level",
+    "models_dir",
+    "native_enabled",
+]
 
 
 def home() -> Path:
@@ -45,3 +57,26 @@ def log_level() -> str:
 def native_enabled() -> bool:
     """Whether kernels may be compiled for this CPU."""
     return os.environ.get("NANOVL_NATIVE", "1") != "0"
+
+
+class Launch(NamedTuple):
+    """How this process was started.
+
+    Attributes:
+        world_size: Processes of the run; 1 without torchrun.
+        local_rank: Number of this one on its machine.
+        has_meeting_point: Whether the processes know where to find each other.
+    """
+
+    world_size: int
+    local_rank: int
+    has_meeting_point: bool
+
+
+def launch() -> Launch:
+    """What torchrun told this process."""
+    return Launch(
+        world_size=int(os.environ.get("WORLD_SIZE", "1")),
+        local_rank=int(os.environ.get("LOCAL_RANK", "0")),
+        has_meeting_point="MASTER_ADDR" in os.environ,
+    )

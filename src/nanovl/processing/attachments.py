@@ -92,7 +92,11 @@ def _head(ref: MediaRef, size: int = _HEAD_BYTES) -> bytes:
     assert ref.path is not None
     try:
         with ref.path.open("rb") as file:
-            return file.read(size)
+            if ref.byte_range is None:
+                return file.read(size)
+            offset, length = ref.byte_range
+            file.seek(offset)
+            head = file.read(min(size, length))
     except FileNotFoundError:
         raise InputError(f"{ref.path}: no such file; check the path") from None
     except IsADirectoryError:
@@ -100,6 +104,12 @@ def _head(ref: MediaRef, size: int = _HEAD_BYTES) -> bytes:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"{ref.path}: cannot be read ({reason})") from error
+    if len(head) < min(size, length):
+        raise InputError(
+            f"{ref.name}: {ref.path} ends inside bytes {offset} to {offset + length}, which are "
+            "meant; it is cut off, or was changed after it was indexed"
+        )
+    return head
 
 
 def _text_part(ref: MediaRef) -> TextPart:

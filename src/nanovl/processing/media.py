@@ -17,12 +17,15 @@ import re
 import stat
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import TYPE_CHECKING, BinaryIO, Literal, cast
 from urllib.parse import unquote, urlsplit
 
 from nanovl.core.conversation import MediaRef
 from nanovl.core.errors import ConfigError, InputError
 from nanovl.processing import fetch
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 __all__ = ["KINDS", "Kind", "Limits", "localize", "open_media", "read_media", "size_text"]
 
@@ -168,7 +171,7 @@ def open_media(ref: MediaRef, kind: Kind, limits: Limits) -> BinaryIO:
     """Open the bytes of a reference for reading; the caller closes it.
 
     Returns:
-        A seekable binary file: the file on disk, or the bytes in memory.
+        A seekable binary file: the file on disk or the given range of it, or the bytes in memory.
 
     Raises:
         InputError: Missing, empty, too large, not a regular file, or not allowed.
@@ -179,7 +182,23 @@ def open_media(ref: MediaRef, kind: Kind, limits: Limits) -> BinaryIO:
         return io.BytesIO(ref.data)
     if ref.path is None:
         raise InputError(f"{ref.name}: already decoded pictures were given, expected a {kind} file")
-    return _open_file(ref.path, ref.name, kind, limits)
+    source = _open_file(ref.path, ref.name, kind, limits)
+    try:
+        size = os.fstat(source.fileno()).st_size
+        if ref.byte_range is None:
+            _check_size(size, ref.name, kind, limits)
+            return source
+        offset, length = ref.byte_range
+        if offset + length > size:
+            raise InputError(
+                f"{ref.name}: bytes {offset} to {offset + length} of {ref.path} are meant, but the "
+                f"file has {size}; it is cut off, or was changed after it was indexed"
+            )
+        _check_size(length, ref.name, kind, limits)
+        return cast(BinaryIO, io.BufferedReader(_Window(source, ref)))
+    except InputError:
+        source.close()
+        raise
 
 
 def read_media(ref: MediaRef, kind: Kind, limits: Limits) -> bytes:
@@ -203,6 +222,51 @@ def _check_size(size_bytes: int, name: str, kind: Kind, limits: Limits) -> None:
         )
 
 
+class _Window(io.RawIOBase):
+    """A range of an open file, as if it were the whole; closes the file when it is closed."""
+
+    def __init__(self, source: BinaryIO, ref: MediaRef) -> None:
+        assert ref.byte_range is not None
+        self._source = source
+        self._ref = ref
+        self._start, self._size = ref.byte_range
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        if base + offset < 0:
+            raise ValueError(f"{self._ref.name}: seek to {base + offset}")
+        self._at = base + offset
+        return self._at
+
+    def readinto(self, buffer: WriteableBuffer, /) -> int:
+        view = memoryview(buffer).cast("B")
+        wanted = max(0, min(len(view), self._size - self._at))
+        self._source.seek(self._start + self._at)
+        got = self._source.readinto(view[:wanted])  # type: ignore[attr-defined]
+        if got < wanted:
+            raise InputError(
+                f"{self._ref.name}: {self._ref.path} ends inside bytes {self._start} to "
+                f"{self._start + self._size}; it is being changed while it is read"
+            )
+        self._at += wanted
+        return wanted
+
+    def close(self) -> None:
+        if not self.closed:
+            self._source.close()
+        super().close()
+
+
 def _open_file(path: Path, name: str, kind: Kind, limits: Limits) -> BinaryIO:
     try:
         real = path.expanduser().resolve(strict=True)
@@ -218,14 +282,9 @@ def _open_file(path: Path, name: str, kind: Kind, limits: Limits) -> BinaryIO:
     except (OSError, RuntimeError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "unusable path"
         raise InputError(f"{name}: cannot be opened ({reason})") from error
-    try:
-        state = os.fstat(source.fileno())
-        if not stat.S_ISREG(state.st_mode):
-            raise InputError(f"{name}: is not a regular file; expected a {kind} file")
-        _check_size(state.st_size, name, kind, limits)
-    except InputError:
+    if not stat.S_ISREG(os.fstat(source.fileno()).st_mode):
         source.close()
-        raise
+        raise InputError(f"{name}: is not a regular file; expected a {kind} file")
     return source
 
 

@@ -277,4 +277,4 @@ def _identity(ref: MediaRef) -> Hashable | None:
         facts = ref.path.stat()
     except (OSError, ValueError):
         return None  # opening it reports what is wrong
-    return str(ref.path), facts.st_mtime_ns, facts.st_size
+    return str(ref.path), ref.byte_range, facts.st_mtime_ns, facts.st_size

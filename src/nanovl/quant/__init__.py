@@ -1,9 +1,19 @@
 """Numbers in fewer bits: linears that keep their weight packed, and which layers get them.
 
 Takes any `nn.Module`; knows no vision-language model, no checkpoint files and no configuration
-files. Reading order: base, floating, int4_kernel, integer, linear (the front door), schemes.
+files. Reading order: base, floating, int4_kernel, integer, linear (the front door), schemes,
+fake.
 """
 
+from nanovl.quant.fake import (
+    FAKE_FORMATS,
+    FakeQuantLinear,
+    calibrate,
+    fake_quant_layers,
+    freeze,
+    insert_fake_quant,
+    pack_fake_quant,
+)
 from nanovl.quant.linear import Fp8Linear, Int4Linear, Int8Linear, NvFp4Linear, QuantizedLinear
 from nanovl.quant.schemes import (
     DENY,
@@ -21,16 +31,23 @@ from nanovl.quant.schemes import (
 
 __all__ = [
     "DENY",
+    "FAKE_FORMATS",
     "FORMATS",
     "POLICIES",
+    "FakeQuantLinear",
     "Fp8Linear",
     "Int4Linear",
     "Int8Linear",
     "NvFp4Linear",
     "Policy",
     "QuantizedLinear",
+    "calibrate",
+    "fake_quant_layers",
     "find_policy",
     "format_of",
+    "freeze",
+    "insert_fake_quant",
+    "pack_fake_quant",
     "plan_formats",
     "quantize_linear",
     "replace_module",

@@ -6,7 +6,7 @@
 Tiny models, media made on the spot, comparisons that say where and how much, and the invariants of
 the whole system as one-line assertions. Must not be imported by any other room. Importing this
 package loads no model code; names are resolved on first use. Reading order: compare, media,
-documents, models, invariants, markers, distributed, peers.
+documents, models, invariants, markers, distributed, training, peers.
 """
 
 from __future__ import annotations
@@ -50,6 +50,10 @@ if TYPE_CHECKING:
         tiny_nanovl as tiny_nanovl,
         tiny_processor as tiny_processor,
     )
+    from nanovl.testing.training import (
+        training_record as training_record,
+        training_set as training_set,
+    )
 
 _HOMES = {
     "assert_close": "compare",
@@ -77,6 +81,8 @@ _HOMES = {
     "tiny_nanovl": "models",
     "tiny_processor": "models",
     "training_ids_are_prompt_and_answer": "invariants",
+    "training_record": "training",
+    "training_set": "training",
     "video": "media",
 }
 

@@ -93,6 +93,7 @@ def video(
     codec: str = "libx264",
     times_s: Sequence[float] | None = None,
     tone_hz: float | None = None,
+    pictures: Sequence[Image.Image] | None = None,
 ) -> Path:
     """Write a video in which frame k is a bright square at its own place.
 
@@ -107,12 +108,15 @@ def video(
         codec: PyAV encoder name.
         times_s: Time of every frame in seconds, for a variable frame rate; replaces fps.
         tone_hz: Adds an audio track with this tone, as long as the video; None adds none.
+        pictures: The frames, all of one even size; they replace `frames`, `width` and `height`.
 
     Returns:
         `path`.
     """
     import av
 
+    if pictures is not None:
+        frames, (width, height) = len(pictures), pictures[0].size
     if times_s is not None and len(times_s) != frames:
         raise ValueError(f"{len(times_s)} times for {frames} frames")
     clock = Fraction(1, 1000 * max(1, round(fps)))
@@ -125,7 +129,8 @@ def video(
         starts = list(times_s) if times_s is not None else [i / fps for i in range(frames)]
         ends = [*starts[1:], starts[-1] + 1 / fps] if starts else []
         for index, (start_s, end_s) in enumerate(zip(starts, ends, strict=True)):
-            frame = av.VideoFrame.from_ndarray(_frame(index, width, height), format="rgb24")
+            pixels = _frame(index, width, height) if pictures is None else _rgb(pictures[index])
+            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
             frame.pts, frame.time_base = round(start_s / clock), clock
             frame.duration = round((end_s - start_s) / clock)
             container.mux(stream.encode(frame))
@@ -141,6 +146,10 @@ def _frame(index: int, width: int, height: int) -> np.ndarray[Any, np.dtype[np.u
     left = (index * side) % max(width - side, 1)
     pixels[:side, left : left + side] = 240
     return pixels
+
+
+def _rgb(image: Image.Image) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    return np.asarray(image.convert("RGB"))
 
 
 def _add_sound(container: Any) -> Any:

@@ -40,7 +40,7 @@ def _blocks(problems: int, shared: int, queries: int, keys: int, causal: bool) -
     """Runs of queries whose scores fit."""
     step = max(1, _SCORES // (problems * shared * keys))
     if causal:  # smaller blocks waste fewer scores above the diagonal
-        step = min(step, max(64, queries // 8))
+        step = min(step, max(512, queries // 8))
     return [slice(start, min(start + step, queries)) for start in range(0, queries, step)]
 
 

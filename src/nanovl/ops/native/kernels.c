@@ -18,6 +18,9 @@
 typedef uint16_t bf16;
 typedef int64_t i64;
 
+/* Work (elements) below which waking another thread costs more than it brings. */
+#define LARGE(work) if ((work) > 32768)
+
 #define LOWEST -60.0f /* exponents; keeps products out of the denormal range */
 
 static inline float wide(bf16 v) {
@@ -94,7 +97,7 @@ void conv_forward(const bf16 *x, i64 stride, const float *w, const float *b, con
                   i64 t, i64 c, i64 l, i64 h, i64 p, i64 g, i64 n, i64 taps, float *scratch,
                   bf16 *X, bf16 *B, bf16 *C) {
     i64 inner = h * p, bc = g * n, channels = inner + 2 * bc;
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) LARGE(c * l * channels)
     for (i64 ci = 0; ci < c; ci++) {
         float *row = scratch + (i64)thread() * channels;
         for (i64 li = 0; li < l; li++) {
@@ -133,7 +136,7 @@ void conv_backward(const bf16 *x, i64 stride, const float *w, const float *b, co
                    const bf16 *dC2, i64 t, i64 l, i64 h, i64 p, i64 g, i64 n, i64 taps, float *pre,
                    bf16 *dx, i64 dstride, float *dw, float *db) {
     i64 inner = h * p, bc = g * n, channels = inner + 2 * bc;
-#pragma omp parallel
+#pragma omp parallel LARGE(t * channels)
     {
         float *own_w = dw + (i64)thread() * taps * channels;
         float *own_b = db + (i64)thread() * channels;
@@ -207,7 +210,7 @@ void conv_backward(const bf16 *x, i64 stride, const float *w, const float *b, co
 /* dt chl = softplus(raw + bias), clamped; s chl = cumulative sum of dt * A inside the chunk. */
 void step_forward(const bf16 *raw, i64 stride, const float *bias, const float *A, i64 t, i64 c,
                   i64 l, i64 h, float low, float high, float *dt, float *s) {
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) LARGE(c * l * h * 8)
     for (i64 ci = 0; ci < c; ci++) {
         for (i64 hi = 0; hi < h; hi++) {
             float *out = dt + (ci * h + hi) * l, *sum = s + (ci * h + hi) * l;
@@ -232,7 +235,7 @@ void step_forward(const bf16 *raw, i64 stride, const float *bias, const float *A
 void intra_forward(const bf16 *G, const float *s, const float *dt, const int32_t *first, i64 c,
                    i64 l, i64 h, i64 g, bf16 *M) {
     i64 r = h / g;
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) LARGE(c * h * l * l)
     for (i64 ch = 0; ch < c * h; ch++) {
         i64 ci = ch / h, gi = (ch % h) / r;
         const float *sums = s + ch * l, *steps = dt + ch * l;
@@ -254,7 +257,7 @@ void intra_forward(const bf16 *G, const float *s, const float *dt, const int32_t
 void ahead_forward(const bf16 *X, const float *s, const float *dt, const int32_t *first, i64 c,
                    i64 l, i64 h, i64 p, i64 g, bf16 *W) {
     i64 r = h / g;
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) LARGE(c * h * l * p)
     for (i64 ch = 0; ch < c * h; ch++) {
         i64 ci = ch / h, hi = ch % h;
         const float *sums = s + ch * l, *steps = dt + ch * l;
@@ -278,7 +281,7 @@ static inline float chunk_decay(const float *s, const int32_t *first, i64 ci, i6
 void states_forward(const bf16 *local, const float *s, const int32_t *first, i64 c, i64 l, i64 h,
                     i64 p, i64 g, i64 n, float *scratch, bf16 *S) {
     i64 r = h / g, width = r * p;
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) LARGE(c * g * n * width)
     for (i64 gn = 0; gn < g * n; gn++) {
         float *state = scratch + (i64)thread() * width;
         memset(state, 0, (size_t)width * sizeof(float));
@@ -302,7 +305,7 @@ void combine_forward(const bf16 *intra, const bf16 *inter, const bf16 *X, const 
                      const int32_t *first, const float *D, i64 t, i64 l, i64 h, i64 p, i64 g,
                      bf16 *y) {
     i64 r = h / g;
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) LARGE(t * h * p)
     for (i64 i = 0; i < t; i++) {
         i64 ci = i / l, li = i % l;
         int carried = first[i] < ci * l;
@@ -326,7 +329,7 @@ void combine_backward(const bf16 *dy, const bf16 *inter, const bf16 *X, const fl
                       const int32_t *first, i64 t, i64 c, i64 l, i64 h, i64 p, i64 g, bf16 *Y,
                       bf16 *Z, float *ds, float *dD) {
     i64 r = h / g;
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) LARGE(c * l * h * p)
     for (i64 i = 0; i < c * l; i++) {
         i64 ci = i / l, li = i % l;
         int carried = i < t && first[i] < ci * l;
@@ -361,7 +364,7 @@ void combine_backward(const bf16 *dy, const bf16 *inter, const bf16 *X, const fl
 void states_backward(const bf16 *dS, const bf16 *S, const float *s, const int32_t *first, i64 c,
                      i64 l, i64 h, i64 p, i64 g, i64 n, float *scratch, bf16 *R, float *keeps) {
     i64 r = h / g, width = r * p;
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) LARGE(c * g * n * width)
     for (i64 gn = 0; gn < g * n; gn++) {
         float *grad = scratch + (i64)thread() * width;
         memset(grad, 0, (size_t)width * sizeof(float));
@@ -386,7 +389,7 @@ void intra_backward(const bf16 *dM, const bf16 *G, const float *s, const float *
                     const int32_t *first, i64 c, i64 l, i64 h, i64 g, float *scratch, bf16 *dG,
                     float *ds, float *ddt) {
     i64 r = h / g;
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) LARGE(c * h * l * l)
     for (i64 cg = 0; cg < c * g; cg++) {
         float *sum = scratch + (i64)thread() * l * (l + 1), *columns = sum + l * l;
         i64 ci = cg / g, gi = cg % g;
@@ -430,7 +433,7 @@ void step_backward(const bf16 *dXi, const bf16 *dW, const bf16 *Y, const bf16 *X
                    i64 l, i64 h, i64 p, i64 g, float low, float high, float *ds, float *ddt,
                    bf16 *dX, bf16 *draw, i64 dstride, float *dA, float *dbias) {
     i64 r = h / g;
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) LARGE(c * h * l * p)
     for (i64 ch = 0; ch < c * h; ch++) {
         i64 ci = ch / h, hi = ch % h;
         const float *sums = s + ch * l, *steps = dt + ch * l;
@@ -476,7 +479,7 @@ void step_backward(const bf16 *dXi, const bf16 *dW, const bf16 *Y, const bf16 *X
 void gated_norm_forward(const bf16 *y, i64 ys, const bf16 *z, i64 zs, const float *w, i64 t, i64 d,
                         i64 groups, float eps, float *scratch, bf16 *out, float *scale) {
     i64 width = d / groups;
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) LARGE(t * d)
     for (i64 i = 0; i < t; i++) {
         float *u = scratch + (i64)thread() * d;
         for (i64 gi = 0; gi < groups; gi++) {
@@ -502,7 +505,7 @@ void gated_norm_backward(const bf16 *dout, const bf16 *y, i64 ys, const bf16 *z,
                          const float *w, const float *scale, i64 t, i64 d, i64 groups,
                          float *scratch, bf16 *dy, bf16 *dz, i64 dzs, float *dw) {
     i64 width = d / groups;
-#pragma omp parallel
+#pragma omp parallel LARGE(t * d)
     {
         float *own = dw + (i64)thread() * d, *u = scratch + (i64)thread() * d;
         memset(own, 0, (size_t)d * sizeof(float));
@@ -533,7 +536,7 @@ void gated_norm_backward(const bf16 *dout, const bf16 *y, i64 ys, const bf16 *z,
 
 void rms_norm_forward(const bf16 *x, const float *w, i64 t, i64 d, float eps, bf16 *out,
                       float *scale) {
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) LARGE(t * d)
     for (i64 i = 0; i < t; i++) {
         const bf16 *row = x + i * d;
         float sum = 0.0f;
@@ -548,7 +551,7 @@ void rms_norm_forward(const bf16 *x, const float *w, i64 t, i64 d, float eps, bf
 
 void rms_norm_backward(const bf16 *dout, const bf16 *x, const float *w, const float *scale, i64 t,
                        i64 d, bf16 *dx, float *dw) {
-#pragma omp parallel
+#pragma omp parallel LARGE(t * d)
     {
         float *own = dw + (i64)thread() * d;
         memset(own, 0, (size_t)d * sizeof(float));
@@ -571,7 +574,7 @@ void rms_norm_backward(const bf16 *dout, const bf16 *x, const float *w, const fl
 }
 
 void squared_relu_forward(const bf16 *x, i64 count, bf16 *out) {
-#pragma omp parallel for simd schedule(static)
+#pragma omp parallel for simd schedule(static) LARGE(count)
     for (i64 i = 0; i < count; i++) {
         float v = wide(x[i]);
         v = v < 0.0f ? 0.0f : v;
@@ -580,7 +583,7 @@ void squared_relu_forward(const bf16 *x, i64 count, bf16 *out) {
 }
 
 void squared_relu_backward(const bf16 *dout, const bf16 *x, i64 count, bf16 *dx) {
-#pragma omp parallel for simd schedule(static)
+#pragma omp parallel for simd schedule(static) LARGE(count)
     for (i64 i = 0; i < count; i++) {
         float v = wide(x[i]);
         dx[i] = narrow(v > 0.0f ? 2.0f * v * wide(dout[i]) : 0.0f);
@@ -592,7 +595,7 @@ void squared_relu_backward(const bf16 *dout, const bf16 *x, i64 count, bf16 *dx)
 /* P = softmax(scale * S) per row, S (rows, keys) in place. causal > 0: row i of every `causal`
    rows sees keys up to (keys - causal) + i. */
 void softmax_forward(bf16 *S, i64 rows, i64 keys, i64 causal, float scale, float *scratch) {
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) LARGE(rows * keys)
     for (i64 i = 0; i < rows; i++) {
         bf16 *row = S + i * keys;
         float *u = scratch + (i64)thread() * keys;
@@ -615,7 +618,7 @@ void softmax_forward(bf16 *S, i64 rows, i64 keys, i64 causal, float scale, float
 
 /* dS = scale * P * (dP - delta), in place in dP; delta (rows) is the sum of out * dout. */
 void softmax_backward(bf16 *dP, const bf16 *P, const float *delta, i64 rows, i64 keys, float scale) {
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) LARGE(rows * keys)
     for (i64 i = 0; i < rows; i++) {
         bf16 *grad = dP + i * keys;
         const bf16 *p = P + i * keys;

@@ -1,0 +1,522 @@
+"""The wordings of every template kind; data only.
+
+At least eight per kind and sixteen for captions (training specification, section 10.2). All
+wordings of a kind have the same slots and ask for the same answer; where the answer is a closed
+form the wording says how to write it. Slots are names in braces. To add a kind, add a tuple.
+"""
+
+from __future__ import annotations
+
+from nanovl.data.convert.banks_annotations import ANNOTATION_BANKS
+
+__all__ = ["BANKS"]
+
+_SCALE = "with coordinates from 0 to 1000"
+_BOX = f"<ref>...</ref><box>(x1,y1),(x2,y2)</box> {_SCALE}"
+_QUAD = f"<ref>...</ref><quad>(x1,y1),(x2,y2),(x3,y3),(x4,y4)</quad> {_SCALE}"
+_LINE = f"<ref>text</ref><box>(x1,y1),(x2,y2)</box> {_SCALE}"
+
+# -- Kinds of the table in section 10.2 ----------------------------------------------------------
+
+_SPECIFIED: dict[str, tuple[str, ...]] = {
+    "classification_closed": (
+        "Which of these actions is shown?\n{options}\nAnswer with the letter.",
+        "Pick the action that takes place here.\n{options}\nReply with one letter only.",
+        "What is being done? Choose from the list.\n{options}\nGive only the letter.",
+        "Select the option that names the action.\n{options}\nAnswer with a single letter.",
+        "One of the following actions can be seen. Which one?\n{options}\nState the letter.",
+        "Decide which action this is:\n{options}\nRespond with the letter of your choice.",
+        "Match what happens to one of the options.\n{options}\nOnly write the letter.",
+        "Here are some actions:\n{options}\nWhich one do you see? Answer with its letter.",
+    ),
+    "classification_open": (
+        "Name the main action.",
+        "What is the main action? Answer with a short label.",
+        "Which activity is shown? Give its name only.",
+        "In a few words, what is being done?",
+        "State the activity that takes place.",
+        "What action can be seen here? A short name is enough.",
+        "Give a short label for what happens.",
+        "What is going on? Name the activity in a word or a short phrase.",
+    ),
+    "temporal_localisation": (
+        "List every time span in which {label} happens, as mm:ss-mm:ss separated by commas. "
+        'If it never happens, say "not present".',
+        "When does {label} take place? Give all spans as mm:ss-mm:ss, comma separated, or "
+        '"not present".',
+        "Find all occurrences of {label}. Write each as mm:ss-mm:ss, separated by commas; write "
+        '"not present" if there are none.',
+        "During which parts of the video can {label} be seen? Answer with spans mm:ss-mm:ss "
+        'separated by commas, or with "not present".',
+        "Mark the start and end of every instance of {label} as mm:ss-mm:ss, comma separated. "
+        'Answer "not present" when it does not occur.',
+        "Give the time ranges of {label} in the form mm:ss-mm:ss, with commas between them. If "
+        'there is no such range, answer "not present".',
+        "Search the video for {label} and report each span as mm:ss-mm:ss, comma separated. "
+        '"not present" is a possible answer.',
+        "At what times is {label} visible? Use mm:ss-mm:ss for each span and commas between "
+        'spans; "not present" if it is missing.',
+    ),
+    "reverse_localisation": (
+        "What happens between {start} and {end}?",
+        "Which action takes place from {start} to {end}? Give a short label.",
+        "Name the activity between {start} and {end}.",
+        "Look at the part from {start} to {end}. What is being done?",
+        "What can be seen happening in the span {start}-{end}?",
+        "Describe in a few words the action between {start} and {end}.",
+        "From {start} until {end}, which activity is going on?",
+        "State what is done in the video from {start} to {end}.",
+    ),
+    "temporal_grounding": (
+        "When does the following occur: {sentence} Answer with one span mm:ss-mm:ss.",
+        "Find the moment described here: {sentence} Give its start and end as mm:ss-mm:ss.",
+        "At what time does this take place? {sentence} Write one span as mm:ss-mm:ss.",
+        "Locate this event in the video: {sentence} Answer in the form mm:ss-mm:ss.",
+        "Which part of the video shows this? {sentence} Reply with mm:ss-mm:ss.",
+        "Give the time span, as mm:ss-mm:ss, that matches: {sentence}",
+        "From when to when does this happen? {sentence} Use the format mm:ss-mm:ss.",
+        "Identify the segment (mm:ss-mm:ss) that fits this description: {sentence}",
+    ),
+    "dense_captioning": (
+        "Describe the events with start and end times, one per line as mm:ss-mm:ss text.",
+        "List what happens in order. Begin each line with its time span, mm:ss-mm:ss.",
+        "Write a timeline of the video: one event per line, as mm:ss-mm:ss followed by a sentence.",
+        "Break the video into events and describe each. Use lines of the form mm:ss-mm:ss text.",
+        "Which events occur, and when? Answer with lines like mm:ss-mm:ss text.",
+        "Go through the video and note each event with its span (mm:ss-mm:ss), one per line.",
+        "Give captions for all events together with their times, one mm:ss-mm:ss text per line.",
+        "Report every event as a line that starts with mm:ss-mm:ss and continues with a "
+        "description.",
+    ),
+    "grounding": (
+        f"Locate {{phrase}}; give the box as {_BOX}.",
+        f"Where is {{phrase}}? Answer with {_BOX}.",
+        f"Find {{phrase}} in the picture and report its position as {_BOX}.",
+        f"Point out {{phrase}} with a bounding box {_BOX}.",
+        f"Give the bounding box of {{phrase}} in the form {_BOX}.",
+        f"Mark the place of {{phrase}}. Write it as {_BOX}.",
+        f"At which position do you see {{phrase}}? Use {_BOX}.",
+        f"Draw a box around {{phrase}}: answer in the format {_BOX}.",
+    ),
+    "grounding_quad": (
+        f"Locate {{phrase}}; give its corners as {_QUAD}.",
+        f"Where is {{phrase}}? Answer with {_QUAD}.",
+        f"Find {{phrase}} and report its four corners as {_QUAD}.",
+        f"Outline {{phrase}} with a quadrilateral {_QUAD}.",
+        f"Give the four corner points of {{phrase}} in the form {_QUAD}.",
+        f"Mark the corners of {{phrase}}. Write them as {_QUAD}.",
+        f"Which quadrilateral encloses {{phrase}}? Use {_QUAD}.",
+        f"Draw four corners around {{phrase}}: answer in the format {_QUAD}.",
+    ),
+    "reverse_grounding": (
+        "What text is inside {box}?",
+        "Read the text in {box}.",
+        "Which words stand in the region {box}?",
+        "Transcribe what is written at {box}.",
+        "Give the text found within {box}.",
+        "What does the area {box} say?",
+        "Copy out the text of this region: {box}",
+        "Look at {box}. What is written there?",
+    ),
+    "ocr_multi": (
+        f"Read all text with boxes: one {_LINE} after the other.",
+        f"Transcribe every line together with its place, as {_LINE}.",
+        f"List all text you can see and where it is, as {_LINE}.",
+        f"Find and read all text. For each piece write {_LINE}.",
+        f"Do OCR with positions; the format is {_LINE}.",
+        f"Give each line of text followed by its bounding box: {_LINE}.",
+        f"What is written where? Answer with a sequence of {_LINE}.",
+        f"Extract the text and its locations in the form {_LINE}.",
+    ),
+    "captioning": (
+        "Describe this image.",
+        "What is in the picture?",
+        "Write a caption for this image.",
+        "Tell me what you see.",
+        "Give a short description of the picture.",
+        "What does this image show?",
+        "Summarise the content of this picture.",
+        "Caption this.",
+        "Explain what can be seen here.",
+        "Put the image into words.",
+        "How would you describe this picture to someone who cannot see it?",
+        "What is shown here?",
+        "Provide a description of the image.",
+        "Say briefly what the picture is about.",
+        "Which things appear in this image?",
+        "Please describe what the image contains.",
+    ),
+    "video_captioning": (
+        "Describe this video.",
+        "What happens in the video?",
+        "Write a caption for this clip.",
+        "Tell me what you see in the video.",
+        "Give a short description of the clip.",
+        "What does this video show?",
+        "Summarise what goes on in the video.",
+        "Caption this clip.",
+        "Explain what can be seen in this recording.",
+        "Put the video into words.",
+        "How would you describe this clip to someone who cannot watch it?",
+        "What is going on here?",
+        "Provide a description of the video.",
+        "Say briefly what the clip is about.",
+        "What takes place in this recording?",
+        "Please describe what happens from start to end.",
+    ),
+    "extraction": (
+        "Convert this to {format}.",
+        "Write the content as {format}.",
+        "Give me this in {format}.",
+        "Transcribe what is shown into {format}.",
+        "Turn the picture into {format}.",
+        "Reproduce the content in {format}, nothing else.",
+        "Output the {format} that corresponds to this picture.",
+        "Express what you see as {format}.",
+    ),
+    "table_extraction": (
+        "Convert the table to {format}.",
+        "Write this table as {format}.",
+        "Give me the table in {format}.",
+        "Transcribe the table into {format}.",
+        "Turn the table shown into {format}.",
+        "Reproduce all cells of the table in {format}, nothing else.",
+        "Output the {format} of the table.",
+        "Extract the table. The format is {format}.",
+    ),
+}
+
+# -- Questions a source brings along, with the form of the answer --------------------------------
+
+_ANSWER_FORMS: dict[str, tuple[str, ...]] = {
+    "short_answer": (
+        "{question}\nAnswer with a word or a short phrase.",
+        "{question}\nGive a short answer.",
+        "{question}\nKeep the answer to a few words.",
+        "{question} Reply briefly.",
+        "Answer in a word or a short phrase: {question}",
+        "{question} Only a short answer is needed.",
+        "Please answer briefly.\n{question}",
+        "{question}\nRespond with as few words as possible.",
+    ),
+    "short_or_unanswerable": (
+        '{question}\nAnswer briefly, or say "unanswerable" if the picture does not tell.',
+        '{question}\nGive a short answer; "unanswerable" if it cannot be known.',
+        'If the picture does not show it, answer "unanswerable". {question}',
+        '{question} Use a few words, or "unanswerable" when there is no way to tell.',
+        '{question}\nReply with a short phrase or with "unanswerable".',
+        'Answer shortly, with "unanswerable" as a last resort: {question}',
+        '{question}\nWrite "unanswerable" if the image does not allow an answer, else be brief.',
+        '{question} A word or a short phrase, or "unanswerable".',
+    ),
+    "number_answer": (
+        "{question}\nAnswer with a number.",
+        "{question} Give only the number.",
+        "{question}\nReply with the number alone.",
+        "Answer with a single number: {question}",
+        "{question}\nThe answer is a number; write nothing else.",
+        "{question} State the number.",
+        "Give the result as a number. {question}",
+        "{question}\nOnly write the number.",
+    ),
+    "multiple_choice": (
+        "{question}\n{options}\nAnswer with the letter.",
+        "{question}\n{options}\nReply with one letter only.",
+        "{question}\n{options}\nGive the letter of the right option.",
+        "{question} Choose one:\n{options}\nWrite just the letter.",
+        "{question}\n{options}\nWhich option is correct? Answer with its letter.",
+        "Choose the correct option and answer with its letter.\n{question}\n{options}",
+        "{question}\nOptions:\n{options}\nRespond with a single letter.",
+        "Pick the right answer by letter.\n{question}\n{options}",
+    ),
+}
+
+# -- Documents, receipts and forms ---------------------------------------------------------------
+
+_DOCUMENTS: dict[str, tuple[str, ...]] = {
+    "ocr_text": (
+        "Read all text, one line per line.",
+        "Transcribe the document line by line.",
+        "What is written here? Copy every line.",
+        "Write out all the text you can see, keeping the lines.",
+        "Do OCR on this picture.",
+        "Give me the full text of the document.",
+        "Extract the text, one printed line per output line.",
+        "Copy the text of this picture.",
+    ),
+    "ocr_line": (
+        "Read line {number} of the text.",
+        "What does line {number} say?",
+        "Copy line {number}.",
+        "Which text stands in line {number}, counted from the top?",
+        "Transcribe only line {number}.",
+        "Give me line number {number} of the document.",
+        "Write out the text of line {number}.",
+        "Counting from the top, what is written in line {number}?",
+    ),
+    "text_position": (
+        f'Where is the text "{{text}}"? Answer with {_BOX}.',
+        f'Locate the words "{{text}}" and give {_BOX}.',
+        f'Find "{{text}}" on the page; write its position as {_BOX}.',
+        f'At which place does it say "{{text}}"? Use {_BOX}.',
+        f'Give the bounding box of "{{text}}" as {_BOX}.',
+        f'Point to the text "{{text}}" with {_BOX}.',
+        f'Mark where "{{text}}" is printed: {_BOX}.',
+        f'Report the box of the text "{{text}}" in the form {_BOX}.',
+    ),
+    "receipt_company": (
+        "Which company issued this receipt?",
+        "What is the name of the shop?",
+        "Who is the seller on this receipt?",
+        "Name the business that printed this receipt.",
+        "Where was this bought? Give the company name.",
+        "Which store is this receipt from?",
+        "State the company name on the receipt.",
+        "What company does this receipt belong to?",
+    ),
+    "receipt_date": (
+        "What is the date on this receipt? Write it as printed.",
+        "When was this bought? Copy the date as printed.",
+        "Which date does the receipt show, as printed?",
+        "Give the date of purchase exactly as printed.",
+        "Copy the date of the receipt.",
+        "On what day was this receipt issued? Keep the printed form.",
+        "State the receipt's date as it is printed.",
+        "Find the date and write it the way it is printed.",
+    ),
+    "receipt_address": (
+        "What is the address on this receipt?",
+        "Where is the shop? Copy its address.",
+        "Give the address of the seller.",
+        "Which address is printed on the receipt?",
+        "Write out the company's address.",
+        "At what address was this bought?",
+        "State the full address shown on the receipt.",
+        "Read the address of the store.",
+    ),
+    "receipt_total": (
+        "What is the total amount?",
+        "How much was paid in total?",
+        "Give the total of this receipt.",
+        "What does the receipt add up to?",
+        "Which amount is the total?",
+        "State the total to pay.",
+        "How much did the whole purchase cost?",
+        "Read the total sum from the receipt.",
+    ),
+    "key_information": (
+        "Extract {keys} as JSON.",
+        "Return a JSON object with the keys {keys}.",
+        "Fill in {keys} from the document; answer in JSON.",
+        "Give me {keys} as one JSON object.",
+        "Read {keys} and write them as JSON, with null for what is missing.",
+        "What are {keys}? Answer with a JSON object.",
+        "Find {keys} and output only JSON.",
+        "Write a JSON object that holds {keys}.",
+    ),
+    "form_value": (
+        'What is the value of the field "{field}"?',
+        'What is filled in for "{field}"?',
+        'Read the entry next to "{field}".',
+        'Which answer does the form give for "{field}"?',
+        'Give the content of the field "{field}".',
+        'Look up "{field}" in the form.',
+        'What has been entered under "{field}"?',
+        'Copy what the form says for "{field}".',
+    ),
+    "form_pairs": (
+        "List the fields of this form and their values as JSON.",
+        "Turn the filled-in form into a JSON object from field to value.",
+        "Extract all field/value pairs as JSON.",
+        "Read the form and return its entries as one JSON object.",
+        "Write every field with its value in JSON.",
+        "Give me the content of the form as JSON.",
+        "Which fields are filled in, and with what? Answer in JSON.",
+        "Output a JSON object with all entries of the form.",
+    ),
+    "form_label": (
+        "What role does the text in {box} play: header, question, answer or other?",
+        "Is {box} a header, a question, an answer or other? Answer with one of these words.",
+        "Classify the region {box} as header, question, answer or other.",
+        "Which kind of form element is {box}? Choose header, question, answer or other.",
+        "Label {box} with one of: header, question, answer, other.",
+        "Say whether {box} holds a header, a question, an answer or something other.",
+        "Look at {box}. Header, question, answer or other?",
+        "What is {box} in this form? Options: header, question, answer, other.",
+    ),
+}
+
+# -- Charts and pictures -------------------------------------------------------------------------
+
+_PICTURES: dict[str, tuple[str, ...]] = {
+    "chart_table": (
+        "Give the data of this chart as {format}.",
+        "Convert the chart into a table in {format}.",
+        "Which values does the chart plot? Answer with a {format} table.",
+        "Read the data off the chart and write it as {format}.",
+        "Write the underlying table of this chart as {format}.",
+        "Extract the plotted numbers into {format}.",
+        "Turn the chart back into data: {format}, nothing else.",
+        "Reconstruct the chart's table in {format}.",
+    ),
+    "chart_title": (
+        "What is the title of this chart?",
+        "Read the chart's title.",
+        "Which title does the chart carry?",
+        "Copy the title of the figure.",
+        "How is this chart titled?",
+        "Give the heading of the chart.",
+        "State the title printed on the chart.",
+        "What does the title say?",
+    ),
+    "chart_type": (
+        "What type of chart is this?",
+        "Which kind of chart is shown?",
+        "Name the chart type.",
+        "How are the data drawn: as which kind of chart?",
+        "Identify the type of this chart.",
+        "What sort of diagram is this?",
+        "State the kind of chart you see.",
+        "Which chart type was used here?",
+    ),
+    "chart_axis": (
+        "What is the label of the {axis} axis?",
+        "Read the title of the {axis} axis.",
+        "How is the {axis} axis labelled?",
+        "Which text stands at the {axis} axis?",
+        "What does the {axis} axis show, according to its label?",
+        "Copy the {axis} axis label.",
+        "Give the name written on the {axis} axis.",
+        "State the label of the {axis} axis.",
+    ),
+    "picture_closed": (
+        "What is in this picture?\n{options}\nAnswer with the letter.",
+        "Which of these does the picture show?\n{options}\nReply with one letter only.",
+        "Choose what the image shows.\n{options}\nGive only the letter.",
+        "Pick the option that fits the picture.\n{options}\nAnswer with a single letter.",
+        "One of these is shown. Which one?\n{options}\nState the letter.",
+        "Decide what you see:\n{options}\nRespond with the letter of your choice.",
+        "Match the picture to one of the options.\n{options}\nOnly write the letter.",
+        "Select the best name for this picture.\n{options}\nWrite just the letter.",
+    ),
+    "picture_name": (
+        "Name what is shown in a few words.",
+        "What is this? A few words are enough.",
+        "Give a short name for the thing in the picture.",
+        "What do you see? Answer in a few words.",
+        "Which object or symbol is this? Keep it short.",
+        "Put a short label on this picture.",
+        "Name this picture.",
+        "In a few words: what does the picture show?",
+    ),
+    "category_closed": (
+        "To which category does this picture belong?\n{options}\nAnswer with the letter.",
+        "Choose the category of this picture.\n{options}\nReply with one letter only.",
+        "Sort this picture into one of the groups.\n{options}\nGive only the letter.",
+        "Which heading fits this picture best?\n{options}\nAnswer with a single letter.",
+        "Pick the category.\n{options}\nState the letter.",
+        "What kind of picture is this?\n{options}\nRespond with the letter of your choice.",
+        "Under which of these would you file the picture?\n{options}\nOnly write the letter.",
+        "Select the group this picture is part of.\n{options}\nWrite just the letter.",
+    ),
+    "speech_text": (
+        "Write down what is said.",
+        "Transcribe the recording.",
+        "What does the speaker say?",
+        "Give the words of this recording.",
+        "Put the speech into writing.",
+        "Repeat in writing what you hear.",
+        "Provide a transcript.",
+        "Which words are spoken?",
+    ),
+}
+
+# -- Text, tables and code -----------------------------------------------------------------------
+
+_TEXTS: dict[str, tuple[str, ...]] = {
+    "passage_question": (
+        "{passage}\n\nQuestion: {question}\nAnswer briefly.",
+        "Read the text and answer the question in a few words.\n\n{passage}\n\n{question}",
+        "{passage}\n\n{question} Give a short answer.",
+        "Text:\n{passage}\n\nAnswer shortly: {question}",
+        "Use the passage to answer in a word or a short phrase.\n\n{passage}\n\n{question}",
+        "{question}\nThe answer is in this text; keep it short.\n\n{passage}",
+        "Here is a passage.\n\n{passage}\n\nBased on it, answer briefly: {question}",
+        "{passage}\n\nAccording to this text: {question} A few words are enough.",
+    ),
+    "table_question": (
+        "{table}\n\n{question} Separate several answers by commas.",
+        "Answer from the table, with commas between several answers.\n\n{table}\n\n{question}",
+        "{question}\nUse this table; list several answers with commas.\n\n{table}",
+        "Table:\n{table}\n\nQuestion: {question}\nGive only the answer, or a comma separated list.",
+        "Look at the table.\n\n{table}\n\n{question} Be brief; put commas between several items.",
+        "{table}\n\nFrom the table above: {question} Separate items by commas.",
+        "Here is a table.\n\n{table}\n\nAnswer shortly, items separated by commas: {question}",
+        "{table}\n\n{question}\nOnly write the answer; several answers with commas between them.",
+    ),
+    "fact_check": (
+        "{table}\n\nIs this statement true or false? {statement}",
+        "Check the statement against the table and answer true or false.\n\n{table}\n\n{statement}",
+        "{table}\n\nStatement: {statement}\nAnswer true or false.",
+        'According to the table, is "{statement}" true or false?\n\n{table}',
+        "Table:\n{table}\n\nTrue or false: {statement}",
+        "{statement}\nDoes this agree with the table? Answer true or false.\n\n{table}",
+        "Decide from the table whether the statement is true or false.\n\n{table}\n\n{statement}",
+        "{table}\n\nReply with true or false only: {statement}",
+    ),
+    "worked_problem": (
+        "{question}\nShow the steps and end with the answer.",
+        "Solve the problem step by step.\n{question}",
+        "{question}\nWork it out and state the result at the end.",
+        "{question} Explain your calculation.",
+        "Find the answer and show how you got it: {question}",
+        "{question}\nWrite down each step.",
+        "Solve this and give your working.\n{question}",
+        "{question}\nCalculate step by step.",
+    ),
+    "continuation": (
+        "Continue this text.\n\n{text}",
+        "{text}\n\nWrite what comes next.",
+        "How does the text go on?\n\n{text}",
+        "Carry on from here:\n\n{text}",
+        "Write the next part of this text.\n\n{text}",
+        "{text}\n\nContinue.",
+        "Here is the beginning of a text. Write on.\n\n{text}",
+        "Extend the following passage in the same style.\n\n{text}",
+    ),
+    "code_body": (
+        "Complete this Python function; write only the body.\n\n{code}",
+        "{code}\n\nWrite the body of this function.",
+        "Implement the function below. Give the body only.\n\n{code}",
+        "Fill in the body so that it does what the docstring says.\n\n{code}",
+        "Here is a signature with its docstring. Write the code that follows.\n\n{code}",
+        "{code}\n\nImplement it; output just the function body.",
+        "What code belongs below this docstring?\n\n{code}",
+        "Finish the Python function by writing its body.\n\n{code}",
+    ),
+}
+
+# -- What the assistant says ---------------------------------------------------------------------
+
+_REPLIES: dict[str, tuple[str, ...]] = {
+    "no_fitting_tool": (
+        "None of the available functions can do this.",
+        "I cannot do this with the functions I have.",
+        "The functions I was given do not cover this request, so I am not calling any.",
+        "There is no function here that fits your request, or it lacks the details I would need.",
+        "I have no suitable function for this, or not enough information to call one.",
+        "No available function answers this request as it stands.",
+        "Sorry, this is outside what the given functions can do.",
+        "I am not calling a function: none of them suits the request as it is written.",
+    ),
+}
+
+BANKS: dict[str, tuple[str, ...]] = {
+    **_SPECIFIED,
+    **_ANSWER_FORMS,
+    **_DOCUMENTS,
+    **_PICTURES,
+    **_TEXTS,
+    **_REPLIES,
+    **ANNOTATION_BANKS,
+}
