@@ -118,7 +118,9 @@ class FakeQuantLinear(nn.Linear):
             rounded = fp8_decode(fp8_encode(w, scale), scale, w.dtype)
         else:
             rounded = nvfp4_decode(*nvfp4_encode(w, nvfp4_scale(self.weight_amax)), w.dtype)
-        return straight_through(w, rounded, limit=self._limit(self.weight_amax))
+        # The range is that of fp32 weights; rounded to bf16 the largest may lie a little beyond.
+        limit = self._limit(self.weight_amax * (1 + 2.0**-8))
+        return straight_through(w, rounded, limit=limit)
 
     def fake_input(self, x: torch.Tensor) -> torch.Tensor:
         """An input as the low-precision product would see it."""
@@ -284,7 +286,9 @@ def freeze(
     parts = (m.weight if local is None else local(m.weight) for m in layers.values())
     # A rank may hold no row of a small weight.
     weights = torch.stack([w.abs().amax().float() if w.numel() else w.new_zeros(()) for w in parts])
-    amax = torch.stack([torch.stack([m.input_amax for m in layers.values()]), weights])
+    inputs = torch.stack([m.input_amax for m in layers.values()])
+    amax = torch.stack([inputs, weights.to(inputs.device)])  # sharded weights may be on the host
+    amax.nan_to_num_(nan=torch.inf, posinf=torch.inf)  # the maximum of NaN is not defined
     if reduce_max is not None:
         reduce_max(amax)
     if not bool(torch.isfinite(amax).all()):

@@ -181,9 +181,8 @@ def open_world(
     """
     cuda = torch.cuda.is_available() if device is None else device.type == "cuda"
     launched = launch()
-    size = launched.world_size
-    dims = dims.resolve(size)
     joined = dist.is_initialized()
+    dims = dims.resolve(dist.get_world_size() if joined else launched.world_size)
     store: tempfile.TemporaryDirectory[str] | None = None
     if cuda:
         torch.cuda.set_device(launched.local_rank)

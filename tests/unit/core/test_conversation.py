@@ -116,3 +116,17 @@ def test_one_question() -> None:
     assert [m.role for m in conversation.messages] == ["system", "user"]
     assert conversation.messages[1].parts == (PICTURE, TextPart(text="What?"))
     assert len(Conversation.user("What?").messages) == 1
+
+
+def test_a_byte_range_needs_a_path() -> None:
+    ref = MediaRef(path=Path("a/shard.tar"), byte_range=(512, 20), name="b.png")
+    assert (ref.byte_range, ref.name) == ((512, 20), "b.png")
+    assert MediaRef(path=Path("a/shard.tar")).byte_range is None
+    with pytest.raises(InputError, match=r"b\.png: a byte range needs a path"):
+        MediaRef(data=b"x", byte_range=(0, 1), name="b.png")
+
+
+@pytest.mark.parametrize("byte_range", [(-1, 5), (0, -1), (0.0, 5), (0,), (0, 1, 2), (True, 1)])
+def test_a_byte_range_is_offset_and_size(byte_range: Any) -> None:
+    with pytest.raises(InputError, match=r"expected \(offset, size\)"):
+        MediaRef(path=Path("shard.tar"), byte_range=byte_range)

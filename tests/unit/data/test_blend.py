@@ -349,7 +349,9 @@ def test_the_real_energon_agrees(here: Path) -> None:
         },
     )
     loaded = load_dataset(EPath(str(file))).get_datasets(
-        training=True, split_part="train", worker_config=WorkerConfig(0, 1, 0)
+        training=True,
+        split_part="train",
+        worker_config=WorkerConfig(rank=0, world_size=1, num_workers=0),
     )
     sources = load_blend(file)
     assert len(loaded.datasets) == len(sources) == 4

@@ -319,9 +319,8 @@ def test_openimages(tmp_path: Path) -> None:
         "ImageID,Source,LabelName,Confidence\naa,verification,/m/cow,0\naa,verification,/m/dog,1\n",
     )
     run = stable("openimages", tmp_path, extra={"negatives": 50})
-    answers = {
-        run.question(k).split('"')[1]: run.answer(k) for k in run.made if k.startswith("openimages-aa-locate")
-    }  # fmt: skip
+    located = [k for k in run.made if k.startswith("openimages-aa-locate")]
+    answers = {run.question(k).split('"')[1]: run.answer(k) for k in located}
     assert answers["Dog"] == "<ref>Dog</ref><box>(100,250),(300,500)</box>"
     assert answers["Cat"] == "<ref>Cat</ref><box>(500,0),(1000,1000)</box>"
     assert answers.get("Cow", "not present") == "not present"

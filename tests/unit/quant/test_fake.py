@@ -126,6 +126,19 @@ def test_gradients_go_straight_through(format):
     assert fx.abs().max() <= 1.5 * 1.001
 
 
+def test_the_largest_weight_is_not_cut_off_by_bf16():
+    """Ranges come from fp32 master weights, products run in bf16: the largest still learns."""
+    master = linear()
+    with torch.no_grad():
+        master.weight[3, 5] = 1.0 + 2.0**-8 + 2.0**-12  # bf16 rounds it up
+    layer = frozen(master, "nvfp4-w4a16")
+    narrow = master.weight.detach().bfloat16().requires_grad_(True)
+    assert narrow[3, 5] > layer.weight_amax
+    layer.weight = nn.Parameter(narrow.detach())
+    layer.fake_weight().sum().backward()
+    assert layer.weight.grad.all()
+
+
 def test_block_scales_follow_the_weights():
     """Only the range of the tensor is frozen: a block that shrinks keeps its relative accuracy."""
     layer = frozen(linear(), "nvfp4-w4a16")
@@ -250,7 +263,7 @@ def test_training_through_the_rounding_recovers_the_loss():
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
-    assert sum(losses[-20:]) / 20 < 0.6 * before  # observed 0.35
+    assert sum(losses[-20:]) / 20 < 0.6 * before  # observed 0.33
 
 
 @pytest.mark.parametrize("bad", [torch.inf, torch.nan])

@@ -7,9 +7,9 @@ module per family of formats: `vqa`, `documents`, `charts`, `receipts`, `forms`,
 `pictures`, `problems`, `reading`, `table_qa`, `bfcl`, `functions`, `prose`, `speech`.
 
 Annotations turned into questions: `banks_annotations` (wordings), `parts` (one bad box or segment
-of many), `boxes`, `detection`, `refcoco`, `scene_text` (pictures); `videos`, `temporal`,
-`segments`, `video_qa` (videos); `grids`, `tables`, `pubtables` (tables); `tool_calls` (functions);
-`traces`, `reasoning` (worked solutions); `chats` (conversations in general forms).
+of many), `boxes`, `detection`, `openimages`, `refcoco`, `scene_text` (pictures); `videos`,
+`temporal`, `segments`, `video_qa` (videos); `grids`, `tables`, `pubtables` (tables); `tool_calls`
+(functions); `traces`, `reasoning` (worked solutions); `chats` (conversations in general forms).
 
 A format is one `Format` in the `FORMATS` tuple of its module; to add a family, list its module
 in `_MODULES` here.
@@ -34,6 +34,7 @@ from nanovl.data.convert import (
     documents,
     forms,
     functions,
+    openimages,
     pictures,
     problems,
     prose,
@@ -81,6 +82,7 @@ _MODULES: tuple[Any, ...] = (
     prose,
     speech,
     detection,
+    openimages,
     refcoco,
     scene_text,
     segments,

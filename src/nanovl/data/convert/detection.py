@@ -1,6 +1,6 @@
 """Detections as questions: locate all of a kind, what is in a box, how many, page layout.
 
-Formats: COCO detection JSON, DocLayNet (the same JSON, asked about as a page), Open Images boxes.
+Formats: COCO detection JSON and DocLayNet (the same JSON, asked about as a page).
 
 A question about a kind that is not in the picture is answered "not present"; such questions are
 only asked where the source says so (COCO labels all its classes in every picture, Open Images
@@ -17,7 +17,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -34,22 +33,21 @@ from nanovl.data.convert.base import (
     records,
     rng,
 )
-from nanovl.data.convert.boxes import Region, fraction_box, overlap, size_box, top_down
-from nanovl.data.convert.parts import kept, negative_share, read_csv
+from nanovl.data.convert.boxes import Region, overlap, size_box, top_down
+from nanovl.data.convert.parts import NOT_PRESENT, kept, negative_share
 from nanovl.data.convert.sources import find_file, load_json, media_file, picture, read_objects
 from nanovl.data.convert.templates import box, grounded, question
 
 __all__ = [
     "FORMATS",
-    "NOT_PRESENT",
+    "SCENE_OPTIONS",
     "Scene",
     "convert_coco",
     "convert_doclaynet",
-    "convert_openimages",
+    "incomplete",
     "scene_turns",
 ]
 
-NOT_PRESENT = "not present"
 MOST_BOXES = 20  # more of one kind are neither listed nor counted
 SAME_PLACE = 0.7  # boxes of two kinds that overlap more cannot be told apart by their place
 LAYOUT_LIMIT = 60  # elements of a page that are listed in one answer
@@ -250,7 +248,7 @@ def _coco(
             if mark.data.get("iscrowd"):
                 scene.groups.add(label)
                 return None
-            with _incomplete(scene, label):
+            with incomplete(scene, label):
                 return Region(label, size_box(mark, "bbox", width, height))
 
         scene.regions = [r for r in kept(marks.get(key, []), region, options) if r is not None]
@@ -264,7 +262,7 @@ def _coco(
 
 
 @contextmanager
-def _incomplete(scene: Scene, label: str) -> Iterator[None]:
+def incomplete(scene: Scene, label: str) -> Iterator[None]:
     """A box that cannot be used leaves the list of its kind incomplete."""
     try:
         yield
@@ -331,74 +329,6 @@ def _picture_folders(path: Path, options: ConvertOptions) -> list[Path | None]:
     return [options.images, *folders, path.parent]
 
 
-# -- Open Images ---------------------------------------------------------------------------------
-
-_CORNERS = ("XMin", "YMin", "XMax", "YMax")
-
-
-def convert_openimages(source: Path, options: ConvertOptions) -> Iterator[Converted]:
-    """Box rows sorted by picture, class names, and labels verified as absent when present."""
-    path = find_file(source, options, "*{split}-annotations-bbox.csv")
-    names = _class_names(find_file(path.parent, options, "*class-descriptions-boxable.csv"))
-    absent = _verified_absent(path.parent, options, names)
-
-    def make(item: Item) -> list[Converted]:
-        key = item.text("ImageID")
-        scene = Scene(absent=absent.get(key, []))
-
-        def region(row: Item) -> Region | None:
-            label = names.get(row.text("LabelName"))
-            if label is None:
-                raise Malformed("bad_value", f"LabelName: {row.data['LabelName']!r} has no name")
-            if row.maybe("IsGroupOf") == "1":
-                scene.groups.add(label)
-                return None
-            with _incomplete(scene, label):
-                return Region(label, fraction_box(row, *_CORNERS))
-
-        rows: list[Item] = item.data["rows"]
-        scene.regions = [r for r in kept(rows, region, options) if r is not None]
-        folders = [options.images, path.parent / options.split, path.parent / "images"]
-        media = picture(media_file(key, "ImageID", *folders, path.parent), "openimages", key)
-        turns = scene_turns(scene, rng(f"openimages-{key}", options.seed), options)
-        if not turns:
-            raise Malformed("empty", "the image has no usable box")
-        name = f"openimages-{key}"
-        return records(options, id=name, turns=turns, source="openimages", media=[media])
-
-    rows = groupby(read_csv(path), key=lambda row: str(row.data.get("ImageID", "")))
-    return each(map(_grouped, rows), make, options)
-
-
-def _grouped(group: tuple[str, Iterator[Item]]) -> Item:
-    key, rows = group[0], list(group[1])
-    return Item(rows[0].where, {"ImageID": key or None, "rows": rows})
-
-
-def _class_names(path: Path) -> dict[str, str]:
-    """Display names by label; files of later releases begin with a header."""
-    found = {}
-    for row in read_csv(path, ("LabelName", "DisplayName")):
-        label, name = row.data.get("LabelName"), row.data.get("DisplayName")
-        if label and name and label != "LabelName":
-            found[str(label)] = str(name)
-    return found
-
-
-def _verified_absent(
-    folder: Path, options: ConvertOptions, names: Mapping[str, str]
-) -> dict[str, list[str]]:
-    """Kinds a person confirmed not to be in a picture, by picture."""
-    files = sorted(folder.glob(f"*{options.split}-annotations-human-imagelabels-boxable.csv"))
-    found: dict[str, list[str]] = defaultdict(list)
-    for path in files[:1]:
-        for row in read_csv(path):
-            label = names.get(str(row.data.get("LabelName")))
-            if label and str(row.data.get("Confidence")) in ("0", "0.0"):
-                found[str(row.data.get("ImageID"))].append(label)
-    return found
-
-
 SCENE_OPTIONS = {
     **MULTI_TURN,
     "locate": "kinds to locate per picture (default 2)",
@@ -422,13 +352,5 @@ FORMATS = (
         expects="COCO/<split>.json beside PNG/, or the folder of both",
         licence="CDLA-Permissive-1.0",
         options={**MULTI_TURN, "inside": "regions to classify per page (default 2)"},
-    ),
-    Format(
-        name="openimages",
-        description="Open Images boxes: locate, name, count",
-        convert=convert_openimages,
-        expects="<split>-annotations-bbox.csv beside class-descriptions-boxable.csv",
-        licence="annotations CC BY 4.0, pictures CC BY 2.0 as stated by the source",
-        options=SCENE_OPTIONS,
     ),
 )

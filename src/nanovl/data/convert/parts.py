@@ -16,7 +16,18 @@ from nanovl.core.errors import ConfigError, InputError
 from nanovl.data.convert.base import ConvertOptions, Item, Malformed
 from nanovl.data.convert.sources import load_json, read_lines, read_objects
 
-__all__ = ["drop", "item_key", "kept", "negative_share", "read_any", "read_csv", "read_mapping"]
+__all__ = [
+    "NOT_PRESENT",
+    "drop",
+    "item_key",
+    "kept",
+    "negative_share",
+    "read_any",
+    "read_csv",
+    "read_mapping",
+]
+
+NOT_PRESENT = "not present"  # answer to a question about something that is not there
 
 T = TypeVar("T")
 

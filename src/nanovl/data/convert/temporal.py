@@ -19,8 +19,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from nanovl.data.convert.base import ConvertOptions, Item, Malformed, Turn
-from nanovl.data.convert.detection import NOT_PRESENT
-from nanovl.data.convert.parts import negative_share
+from nanovl.data.convert.parts import NOT_PRESENT, negative_share
 from nanovl.data.convert.templates import question, span, spans, timestamp
 
 __all__ = [

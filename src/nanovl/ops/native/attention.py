@@ -58,6 +58,14 @@ def _probabilities(
     return scores
 
 
+def _weighted(rows: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """weights^T rows: (b, rows, e), (b, rows, keys) to (b, keys, e).
+
+    Turning the narrow matrix is cheap; a product that reads the wide one against its grain is not.
+    """
+    return torch.bmm(rows.transpose(1, 2).contiguous(), weights).transpose(1, 2)
+
+
 class _Attention(torch.autograd.Function):
     @staticmethod
     def forward(
@@ -96,8 +104,8 @@ class _Attention(torch.autograd.Function):
             kernels()("softmax_backward", dp, p, step, step.numel(), keys, scale)
             dq[:, :, at] = torch.bmm(dp, k[:, :keys]).view(b, x, -1, e)
             if whole:
-                dk, dv = torch.bmm(dp.transpose(1, 2), rows), torch.bmm(p.transpose(1, 2), own)
+                dk, dv = _weighted(rows, dp), _weighted(own, p)
             else:
-                dk[:, :keys] += torch.bmm(dp.transpose(1, 2), rows)
-                dv[:, :keys] += torch.bmm(p.transpose(1, 2), own)
+                dk[:, :keys] += _weighted(rows, dp)
+                dv[:, :keys] += _weighted(own, p)
         return dq, dk.to(q.dtype), dv.to(q.dtype), None
