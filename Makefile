@@ -38,9 +38,14 @@ test-all: $(VENV)/.installed-all ## every test that needs no GPU, speech and tok
 
 bench: $(VENV)/.installed ## the benchmarks once, at their smallest size
 	$(BIN)/python benchmarks/cpu_speed.py --shape tiny --smoke
+	$(BIN)/python benchmarks/packing.py --smoke
+	$(BIN)/python benchmarks/train_speed.py --smoke
+	$(BIN)/python benchmarks/fp8_loss.py --smoke
 
 docs: $(VENV)/.installed ## regenerate the command-line page and run the code blocks of all documents
 	$(BIN)/python tools/cli_page.py
+	$(BIN)/python tools/recipe_page.py
+	$(BIN)/python tools/converter_page.py
 	$(PYTEST) tests/e2e/test_docs.py
 
 demo: $(VENV)/.installed ## ask a question about a bundled picture

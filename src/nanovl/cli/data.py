@@ -170,7 +170,12 @@ def prepare(
     for name, count in done.records.items():
         write(f"{name}: {count:,} records\n")
     if done.media is not None:
-        write(f"{done.media.name}/: {'indexed' if done.media_indexed else 'index is up to date'}\n")
+        write(f"{done.media.name}/: {'indexed' if done.media_indexed else 'nothing to do'}\n")
+        if done.media_indexed and not done.media_sizes:
+            note(
+                f"warning: a file in {done.media} is damaged, so its index holds no sizes; find it "
+                f"with: nanovl data validate {folder} --decode"
+            )
     kept = "" if done.blend_written else " (was there already; left as it is)"
     write(f"{done.metadataset}{kept}\n")
 

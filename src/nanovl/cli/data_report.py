@@ -103,6 +103,7 @@ def _table(*columns: str, title: str = "", right: int = 99) -> Table:
         box=SIMPLE_HEAD,
         pad_edge=False,
         show_edge=False,
+        padding=(0, 1, 0, 0),
     )
     for number, name in enumerate(columns):
         table.add_column(
@@ -168,7 +169,7 @@ def _counts(rows: list[dict[str, Any]], title: str, key: str) -> Table:
         rows = rows[-1:]
     heads = [row["name"] for row in rows] if len(rows) > 1 else ["records"]
     table = _table(title, *heads, right=1)
-    names = list(dict.fromkeys(name for row in rows for name in row[key]))
+    names = list(dict.fromkeys(name for row in reversed(rows) for name in row[key]))
     for name in names:
         table.add_row(name, *(f"{row[key].get(name, 0):,}" for row in rows))
     return table

@@ -511,7 +511,14 @@ def _raise(error: Exception) -> NoReturn:
         inner = inner.__cause__ or inner.__context__
     if not isinstance(error, FatalSampleError) and "worker" not in str(error):
         raise error
-    # From a worker comes the text of a traceback; its errors are listed outermost last.
-    lines = [line for line in str(error).splitlines() if "Error: " in line]
-    text = lines[0].partition("Error: ")[2] if lines else str(error)
-    raise BackendError(f"data loading with energon failed: {text}") from error
+    # From a worker comes the text of a traceback, innermost error first; ours is a line of it.
+    mark = f"{FatalSampleError.__name__}: "
+    lines = [line for line in str(error).splitlines() if mark in line]
+    text = lines[0].partition(mark)[2] if lines else str(error).partition("\n")[0]
+    hint = (
+        " (workers are forked: start them before this process decodes a video, or use "
+        "data.num_workers=0)"
+        if "exited unexpectedly" in text
+        else ""
+    )
+    raise BackendError(f"data loading with energon failed: {text}{hint}") from error

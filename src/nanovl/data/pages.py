@@ -17,7 +17,8 @@ from nanovl.data.blend import Source
 from nanovl.data.drops import DropCounter, Dropped
 from nanovl.data.encode import EncodedSample, SampleEncoder
 from nanovl.data.stream import RecordStream, StreamItem
-from nanovl.processing.preview import COLORS, preview, token_runs
+from nanovl.processing.preview import preview
+from nanovl.processing.token_runs import COLORS, token_runs
 
 __all__ = ["SamplePage", "sample_page"]
 

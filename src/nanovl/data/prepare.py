@@ -10,9 +10,12 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +32,7 @@ BLEND_NAME = "metadataset.yaml"
 MEDIA_NAME = "media"
 
 _META = ".nv-meta"
+_FILESYSTEM = "filesystem://"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +44,10 @@ class Prepared:
         metadataset: Blend file to train on; `DataConfig.metadataset`.
         records: Records by file name.
         media: Folder with the media, or None.
-        media_indexed: Whether its index was written now; False when it was up to date.
+        media_indexed: Whether its index was written now; False when it was up to date, and for
+            plain files, which need none.
+        media_sizes: Whether the index holds sizes and lengths too. It does not when a file is
+            damaged; `validate` with decoding says which.
         blend_written: Whether the blend file was written now; an existing one is left alone.
     """
 
@@ -49,6 +56,7 @@ class Prepared:
     records: dict[str, int]
     media: Path | None
     media_indexed: bool
+    media_sizes: bool
     blend_written: bool
 
 
@@ -86,8 +94,9 @@ def prepare(
         records[file.name] = _index_records(file)
         on_event(Event(name=f"indexed {file.name}", done=done, total=len(files), unit="files"))
     media = path / MEDIA_NAME if (path / MEDIA_NAME).is_dir() else None
-    indexed = media is not None and _index_media(media, num_workers, overwrite)
+    indexed = sizes = False
     if media is not None:
+        indexed, sizes = _index_media(media, num_workers, overwrite)
         on_event(Event(name=f"indexed {MEDIA_NAME}", done=1, total=1, unit="folders"))
     blend = path / BLEND_NAME
     write = overwrite or not blend.exists()
@@ -99,6 +108,7 @@ def prepare(
         records=records,
         media=media,
         media_indexed=indexed,
+        media_sizes=sizes,
         blend_written=write,
     )
 
@@ -181,31 +191,50 @@ def _index_records(path: Path) -> int:
     return count
 
 
-def _index_media(media: Path, num_workers: int, overwrite: bool) -> bool:
-    """Write the media index; returns whether there was anything to do."""
-    shards = sorted((*media.rglob("*.tar"), *media.rglob("*.tgz")))
-    plain = [p for p in media.rglob("*") if p.is_file() and _META not in p.parts]
-    if not plain:
+def _index_media(media: Path, num_workers: int, overwrite: bool) -> tuple[bool, bool]:
+    """Write the media index; returns whether there was anything to do, and whether it has sizes."""
+    shards = _shards(media)
+    files = [p for p in media.rglob("*") if p.is_file() and _META not in p.parts]
+    if not files:
         raise InputError(f"{media}: empty; expected tar shards or media files")
+    if not shards:  # energon opens plain files by name
+        return False, False
     index = media / _META / "index.sqlite"
-    newest = max(p.stat().st_mtime for p in (shards or plain))
+    newest = max(p.stat().st_mtime for p in shards)
     if not overwrite and index.is_file() and index.stat().st_mtime >= newest:
-        return False
+        return False, _has_sizes(index)
     words = ["--no-progress", "--num-workers", str(max(num_workers, 1))]
-    words += ["--media-metadata-by-extension"]
-    if shards:
-        words += ["--non-interactive", "--skip-dataset-yaml", "--force-overwrite"]
-        words += ["--split-parts", "train:.*"]
-        _energon("prepare", media, words)
-    else:
-        _energon("prepare-media", media, words)
-    if not index.is_file():
-        raise InputError(f"{media}: energon wrote no index; is every shard a readable tar file?")
-    return True
+    words += ["--non-interactive", "--skip-dataset-yaml", "--split-parts", "train:.*"]
+    # Sizes are taken by decoding every picture, and energon gives up a whole shard over one that
+    # is damaged. They are a convenience, the places of the files are not.
+    problem = _energon("prepare", media, [*words, "--media-metadata-by-extension"])
+    sizes = not problem
+    if problem:
+        problem = _energon("prepare", media, words)
+    if problem or not index.is_file():
+        shutil.rmtree(media / _META, ignore_errors=True)
+        raise InputError(f"{media}: energon prepare failed: {problem or 'it wrote no index'}")
+    return True, sizes
 
 
-def _energon(command: str, path: Path, words: Sequence[str]) -> None:
-    """Run energon's own command line; it prints and forks, which a library must not."""
+def _shards(media: Path) -> list[Path]:
+    return sorted((*media.rglob("*.tar"), *media.rglob("*.tgz")))
+
+
+def _has_sizes(index: Path) -> bool:
+    with closing(sqlite3.connect(f"{index.absolute().as_uri()}?mode=ro", uri=True)) as database:
+        table = "select 1 from sqlite_master where type = 'table' and name = 'media_metadata'"
+        return database.execute(table).fetchone() is not None
+
+
+def _energon(command: str, path: Path, words: Sequence[str]) -> str:
+    """Run energon's own command line, which prints and forks as a library must not.
+
+    Returns:
+        What went wrong, or "".
+    """
+    # Half an index of an earlier attempt would make it take the folder for something else.
+    shutil.rmtree(path / _META, ignore_errors=True)
     done = subprocess.run(
         [sys.executable, "-m", "megatron.energon.cli.main", command, str(path), *words],
         stdin=subprocess.DEVNULL,
@@ -214,17 +243,18 @@ def _energon(command: str, path: Path, words: Sequence[str]) -> None:
         errors="replace",
         check=False,
     )
-    if done.returncode:
-        lines = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()
-        raise InputError(f"{path}: energon {command} failed: {lines[-1]}")
+    lines = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()
+    skipped = [line for line in lines if "Skipping it" in line]
+    if not done.returncode and not skipped:
+        return ""
+    return skipped[0] if skipped else lines[-1]
 
 
 def _blend_text(records: dict[str, int], media: Path | None) -> str:
     """The blend file: every record file, drawn as often as it has records."""
     aux: dict[str, Any] = {}
     if media is not None:
-        tars = any(media.rglob("*.tar")) or any(media.rglob("*.tgz"))
-        aux = {"aux": {"media": MEDIA_NAME if tars else f"filesystem://{MEDIA_NAME}"}}
+        aux = {"aux": {"media": f"{'' if _shards(media) else _FILESYSTEM}{MEDIA_NAME}"}}
     blend = [
         {
             "weight": count,

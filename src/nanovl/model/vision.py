@@ -111,7 +111,8 @@ class PatchGenerator(nn.Module):
         """Embeddings of a grid (rows * columns, u); kept per grid while weights do not change."""
         if self.cpe_augment and self.training:
             return augmented_positions(self.pos_embed, rows, columns)
-        if torch.is_grad_enabled() and self.pos_embed.requires_grad:
+        # Sharded training rewrites the table without a trace in its version or address.
+        if self.training or (torch.is_grad_enabled() and self.pos_embed.requires_grad):
             return cropped_positions(self.pos_embed, rows, columns)
         version = 0 if self.pos_embed.is_inference() else self.pos_embed._version
         stamp = (version, self.pos_embed.data_ptr())

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from torch.distributed.checkpoint.state_dict import StateDictOptions, set_model_
 
 from nanovl.checkpoint.build import load_model, load_processor
 from nanovl.checkpoint.export import save_model
-from nanovl.core.errors import ConfigError
+from nanovl.core.errors import CheckpointError, ConfigError
 from nanovl.model.config import VLMConfig, preset
 from nanovl.model.vlm import VLM
 from nanovl.processing.processor import Processor
@@ -68,6 +68,8 @@ def build(recipe: Recipe, world: World) -> Built:
     master = _DTYPES[recipe.precision.master]
     source = recipe.stage.init_from or recipe.model.path
     vlm, processor = _first_weights(recipe, world, master, source)
+    # The exported model cuts pictures as it saw them in training.
+    vlm.config = replace(vlm.config, max_num_tiles=recipe.data.max_tiles)
     freeze(vlm, recipe.stage.freeze)
     set_recompute(vlm, recipe.recompute == "full")
     vlm.train()
@@ -134,7 +136,11 @@ def _first_weights(
     if from_files:
         assert source is not None  # Recipe.check_ready
         name = {torch.float32: "float32", torch.float64: "float64"}[master]
-        vlm, processor = load_model(source, device="cpu", dtype=name, quant="bf16")
+        try:
+            vlm, processor = load_model(source, device="cpu", dtype=name, quant="bf16")
+        except CheckpointError as error:
+            key = "stage.init_from" if recipe.stage.init_from else "model.path"
+            raise CheckpointError(f"{key}: {error}, or start with model.init=random") from error
         wanted = None if recipe.model.preset is None else preset(recipe.model.preset)
         if wanted is not None and wanted.lm != vlm.config.lm:
             raise ConfigError(
@@ -185,7 +191,12 @@ def _module(recipe: Recipe, vlm: VLM, world: World) -> TrainModule:
     threshold, several = recipe.parallel.vision_shard_threshold, world.size > 1
     distill = recipe.distill
     if distill is None:
-        module = TrainModule(vlm, vision_shard_threshold=threshold, always_encode=several)
+        # Without the encoder a text would train nothing when the language model is fixed.
+        module = TrainModule(
+            vlm,
+            vision_shard_threshold=threshold,
+            always_encode=several or "llm" in recipe.stage.freeze,
+        )
     else:
         teacher = _teacher(recipe, vlm, world)
         if distill.format != "none":

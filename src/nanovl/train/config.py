@@ -169,9 +169,10 @@ class Recipe:
         """
         who = f"recipe {self.name or self.stage.id!r}"
         if self.data.metadataset is None:
+            example = recipes_dir() / "blends" / "stage2.yaml"
             raise ConfigError(
                 f"{who}: data.metadataset is not set; give the blend file or the .jsonl to train "
-                "on, such as data.metadataset=blend.yaml (an example: recipes/blends/stage2.yaml)"
+                f"on, such as data.metadataset=blend.yaml (an example: {example})"
             )
         if self.model.init == "checkpoint" and not (self.stage.init_from or self.model.path):
             raise ConfigError(

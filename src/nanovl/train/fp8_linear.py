@@ -134,7 +134,13 @@ class Fp8Linear(nn.Linear):
         y = _Fp8Product.apply(rows, self.weight, self, remember)
         if self.bias is not None:
             y = y + self.bias
-        return y if input.dim() == 2 else y.view(*input.shape[:-1], self.out_features)
+        if input.dim() == 2:
+            return y
+        # What `F.linear` does as well; modules with sharded parameters must not return a view.
+        unfolded: torch.Tensor = torch.ops.aten._unsafe_view(
+            y, [*input.shape[:-1], self.out_features]
+        )
+        return unfolded
 
     def scale_for(
         self, kind: int, v: torch.Tensor, *, remember: bool

@@ -8,6 +8,7 @@ Source: training specification, sections 3.6 and 9.
 
 from __future__ import annotations
 
+import functools
 import json
 import platform
 import time
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 __all__ = ["Observer", "describe_run", "matmul_peak"]
 
 
+@functools.cache
 def matmul_peak(size: int = 2048, repeats: int = 7) -> float:
     """FLOP/s of the best of a few square bf16 products on this CPU."""
     a = torch.ones(size, size, dtype=torch.bfloat16)

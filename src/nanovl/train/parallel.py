@@ -14,6 +14,7 @@ Source: training specification, sections 4.2, 5, 7.4.
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -31,7 +32,8 @@ from torch.distributed.tensor import DTensor
 from nanovl.core.errors import ConfigError
 from nanovl.core.paths import launch
 from nanovl.model.lm import Layer
-from nanovl.model.vision import VisionBlock
+from nanovl.model.vision import PatchGenerator, VisionBlock
+from nanovl.model.vlm import VLM
 
 __all__ = [
     "ParallelDims",
@@ -184,6 +186,7 @@ def open_world(
     joined = dist.is_initialized()
     dims = dims.resolve(dist.get_world_size() if joined else launched.world_size)
     store: tempfile.TemporaryDirectory[str] | None = None
+    hook = sys.excepthook
     if cuda:
         torch.cuda.set_device(launched.local_rank)
     if not joined:
@@ -202,6 +205,7 @@ def open_world(
     finally:
         if not joined:
             dist.destroy_process_group()
+            sys.excepthook = hook  # every group of torch puts one of its own around it
         if store is not None:
             store.cleanup()
 
@@ -243,13 +247,13 @@ def shard_model(
     reduce_dtype: torch.dtype = torch.float32,
     offload: bool = False,
 ) -> None:
-    """Shard every decoder layer and vision block by itself, and the rest with the root.
+    """Shard every decoder layer, vision block and projector by itself, the rest with the root.
 
     Parameters become DTensors in their present dtype; inside a forward pass they are whole and in
     `compute_dtype`.
 
     Args:
-        root: The module whose forward is one training step; owns embeddings, head and projector.
+        root: The module whose forward is one training step; owns embeddings and head.
         world: The ranks.
         compute_dtype: Of gathered parameters; None leaves them as they are.
         reduce_dtype: Of gradients while they are summed.
@@ -265,8 +269,7 @@ def shard_model(
     options: dict[str, Any] = {"mesh": world.shard_mesh, "mp_policy": policy}
     if offload and world.device.type == "cuda":
         options["offload_policy"] = CPUOffloadPolicy()
-    units = [m for m in root.modules() if isinstance(m, Layer | VisionBlock)]
-    for unit in units:
+    for unit in _units(root):
         fully_shard(unit, reshard_after_forward=not keep, **options)
     fully_shard(root, reshard_after_forward=False, **options)
     for module in root.modules():
@@ -279,6 +282,21 @@ def shard_model(
                 # vision blocks are not, until the first pack with a picture.
                 module.unshard()
                 module.reshard()
+
+
+def _units(root: nn.Module) -> list[nn.Module]:
+    """Modules that gather their parameters by themselves.
+
+    Everything a pack without pictures leaves out is in units of its own: gradients of one unit are
+    summed together, over packs too, so all of them must be there or none.
+    """
+    units: list[nn.Module] = []
+    for module in root.modules():
+        if isinstance(module, Layer | VisionBlock | PatchGenerator):
+            units.append(module)
+        elif isinstance(module, VLM):
+            units.append(module.mlp1)
+    return units
 
 
 def local_tensor(tensor: torch.Tensor) -> torch.Tensor:

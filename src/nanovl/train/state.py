@@ -21,12 +21,15 @@ import random
 import re
 import shutil
 import time
+from collections.abc import Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.state_dict import (
     get_model_state_dict,
     get_optimizer_state_dict,
@@ -126,12 +129,13 @@ class Checkpointer:
             "extra": extra,
         }
         future: Future[Any] | None = None
-        if self.background and not wait:
-            future = async_save(  # type: ignore[assignment]
-                state, checkpoint_id=scratch, process_group=self.world.saving
-            )
-        else:
-            save(state, checkpoint_id=scratch, process_group=self.world.saving)
+        with _named(scratch, "written"):
+            if self.background and not wait:
+                future = async_save(  # type: ignore[assignment]
+                    state, checkpoint_id=scratch, process_group=self.world.saving
+                )
+            else:
+                save(state, checkpoint_id=scratch, process_group=self.world.saving)
         self._pending = (future, scratch, target, manifest)
         if future is None:
             self.finish()
@@ -148,7 +152,8 @@ class Checkpointer:
         future, scratch, target, manifest = self._pending
         self._pending = None
         if future is not None:
-            future.result()
+            with _named(scratch, "written"):
+                future.result()
         # The first rank's part is reported done only after every rank's data is on disk.
         if not self.world.is_main:
             return
@@ -166,9 +171,9 @@ class Checkpointer:
     def _forget_old(self) -> None:
         found = [p for p in self.complete() if not self._is_milestone(p)]
         for folder in found[: -self.keep] if self.keep else []:
-            # Without its manifest a half deleted folder does not count either.
-            (folder / "manifest.json").unlink()
-            shutil.rmtree(folder)
+            # Under this name a half deleted folder does not count, and `clean` finds it.
+            doomed = folder.rename(folder.with_name(f"tmp-old-{folder.name}"))
+            shutil.rmtree(doomed)
 
     def _is_milestone(self, folder: Path) -> bool:
         return self.milestone is not None and int(folder.name[5:]) % self.milestone == 0
@@ -240,10 +245,8 @@ class Checkpointer:
         }
         if averages:
             state["averages"] = averages
-        try:
+        with _named(folder, "restored"):
             load(state, checkpoint_id=folder, process_group=self.world.saving)
-        except Exception as error:
-            raise CheckpointError(f"{folder}: cannot be restored ({error})") from error
         set_model_state_dict(model, state["model"])
         set_optimizer_state_dict(model, optimizer, state["optimizer"])
         if manifest["world_size"] == self.world.size:
@@ -267,6 +270,20 @@ class Checkpointer:
             for path in self.folder.glob("tmp-*"):
                 shutil.rmtree(path)
         self.world.barrier()
+
+
+@contextmanager
+def _named(folder: Path, what: str) -> Iterator[None]:
+    """Turn what goes wrong inside into one error that names the checkpoint."""
+    try:
+        yield
+    except CheckpointException as error:  # no subclass of Exception
+        first = min(error.failures)
+        cause = error.failures[first][0]
+        reason = f"rank {first}: {type(cause).__name__} {cause}".strip()
+        raise CheckpointError(f"{folder}: cannot be {what} ({reason})") from error
+    except Exception as error:
+        raise CheckpointError(f"{folder}: cannot be {what} ({error})") from error
 
 
 def rng_state() -> dict[str, Any]:

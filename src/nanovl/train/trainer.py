@@ -231,20 +231,26 @@ class Trainer:
 
     def run(self, *, fresh: bool = False, reset_data: bool = False) -> TrainResult:
         """Train until the end or until told to stop; see `train`."""
-        try:
-            return self._run(fresh, reset_data)
-        finally:
-            if self.loader is not None:
-                self.loader.close()
+        with contextlib.ExitStack() as files:
+            try:
+                return self._run(fresh, reset_data, files)
+            except Exception:
+                # What is being written in the background is still good.
+                with contextlib.suppress(CheckpointError):
+                    self.checkpointer.finish()
+                raise
+            finally:
+                if self.loader is not None:
+                    self.loader.close()
 
-    def _run(self, fresh: bool, reset_data: bool) -> TrainResult:
+    def _run(self, fresh: bool, reset_data: bool, files: contextlib.ExitStack) -> TrainResult:
         self.resume(fresh=fresh, reset_data=reset_data)
         if self.world.is_main:
             self.folder.mkdir(parents=True, exist_ok=True)
             (self.folder / "recipe.yaml").write_text(dump_recipe(self.recipe), encoding="utf-8")
             self._describe("running")
-        metrics = self._writer(self.recipe.log.jsonl or "metrics.jsonl")
-        samples = self._writer("samples.jsonl") if self.recipe.log.samples else None
+        metrics = self._writer(self.recipe.log.jsonl or "metrics.jsonl", files)
+        samples = self._writer("samples.jsonl", files) if self.recipe.log.samples else None
         if self.counters.update == 0:
             self._prepare_formats()
         saved = self.counters.update
@@ -259,9 +265,9 @@ class Trainer:
                 if self.counters.update % self.recipe.ckpt.every_iters == 0 or stopping:
                     self.save(wait=stopping)
                     saved = self.counters.update
-        if saved != self.counters.update:
-            self.save(wait=True)
-        self.checkpointer.finish()
+            if saved != self.counters.update:
+                self.save(wait=True)
+            self.checkpointer.finish()
         return self._end()
 
     def _end(self) -> TrainResult:
@@ -269,7 +275,8 @@ class Trainer:
         export: Path | None = None
         if finished and self.recipe.ckpt.export_hf:
             export = self.folder / "export"
-            self._export(export)
+            if self.last is not None or not export.is_dir():  # else it was finished before
+                self._export(export)
         status = "finished" if finished else "interrupted"
         if self.world.is_main:
             self._describe(status)
@@ -293,16 +300,17 @@ class Trainer:
             status=status,
         )
 
-    def _writer(self, name: str) -> MetricsWriter | None:
+    def _writer(self, name: str, files: contextlib.ExitStack) -> MetricsWriter | None:
         if not self.world.is_main:
             return None
         path = Path(name)
-        return MetricsWriter(
+        writer = MetricsWriter(
             self.folder,
             path=path if path.is_absolute() else self.folder / path,
             restored_update=self.counters.update,
             tensorboard=self.recipe.log.tensorboard and path.name == "metrics.jsonl",
         )
+        return files.enter_context(writer)
 
     def _loader(self, split: str) -> PackLoader | None:
         """This rank's packs; only the first of the ranks that share a pack reads any."""
@@ -655,7 +663,10 @@ class Trainer:
                 f"{self.folder}: already holds {folder.name}; continue it without --fresh, or use "
                 "another ckpt.dir"
             )
-        _check_facts(self.checkpointer.manifest(folder)["facts"], _facts(self.recipe), folder)
+        saved, own = self.checkpointer.manifest(folder)["facts"], _facts(self.recipe)
+        if reset_data:  # other data, or other workers for it, are what was asked for
+            saved, own = ({k: v for k, v in f.items() if k[:5] != "data."} for f in (saved, own))
+        _check_facts(saved, own, folder)
         manifest, loader_state = self.checkpointer.restore(
             folder,
             self.module,
@@ -675,7 +686,16 @@ class Trainer:
 
 
 # Settings that may change between a checkpoint and the run that continues it.
-_FREE = ("ckpt", "log", "eval", "parallel", "description", "run.max_minutes", "recompute")
+_FREE = (
+    "ckpt",
+    "log",
+    "eval",
+    "parallel",
+    "description",
+    "run.max_minutes",
+    "recompute",
+    "data.prefetch",
+)
 
 
 def _facts(recipe: Recipe) -> dict[str, Any]:

@@ -17,8 +17,9 @@ import yaml
 
 from nanovl.core.errors import BackendError, InputError
 from nanovl.core.events import Event
+from nanovl.data.media import open_media
 from nanovl.data.prepare import prepare
-from nanovl.testing import picture_bytes, requires_extra
+from nanovl.testing import picture, picture_bytes, requires_extra
 
 needs_energon = requires_extra("megatron.energon", "train")
 
@@ -28,11 +29,11 @@ def write_records(path: Path, count: int) -> None:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
 
 
-def write_shard(path: Path, names: list[str]) -> None:
+def write_shard(path: Path, names: list[str], data: bytes | None = None) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with tarfile.open(path, "w") as tar:
         for name in names:
-            data = picture_bytes()
+            data = data or picture_bytes()
             info = tarfile.TarInfo(name)
             info.size = len(data)
             tar.addfile(info, io.BytesIO(data))
@@ -48,6 +49,7 @@ def test_released_layout(tmp_path: Path) -> None:
     done = prepare(tmp_path, num_workers=1, on_event=events.append)
     assert done.records == {"big.jsonl": 30, "small.jsonl": 2}
     assert done.media_indexed
+    assert done.media_sizes
     assert done.blend_written
     assert (tmp_path / "big.jsonl.idx").stat().st_size == 31 * 8
     assert (tmp_path / "media" / "shard_000001.tar.idx").is_file()
@@ -76,6 +78,7 @@ def test_released_layout(tmp_path: Path) -> None:
     done.metadataset.write_text("edited: true\n", encoding="utf-8")
     again = prepare(tmp_path, num_workers=1)
     assert not again.media_indexed
+    assert again.media_sizes
     assert not again.blend_written
     assert done.metadataset.read_text(encoding="utf-8") == "edited: true\n"
 
@@ -96,7 +99,8 @@ def test_plain_media_folder(tmp_path: Path) -> None:
     (tmp_path / "media").mkdir()
     (tmp_path / "media" / "a.png").write_bytes(picture_bytes())
     done = prepare(tmp_path / "set.jsonl", num_workers=1)
-    assert (tmp_path / "media" / ".nv-meta" / "index.sqlite").is_file()
+    assert not done.media_indexed
+    assert [p.name for p in (tmp_path / "media").iterdir()] == ["a.png"]
     (entry,) = yaml.safe_load(done.metadataset.read_text())["splits"]["train"]["blend"]
     assert entry["aux"] == {"media": "filesystem://media"}
 
@@ -134,9 +138,30 @@ def test_bad_media(tmp_path: Path) -> None:
     (tmp_path / "media").mkdir()
     with pytest.raises(InputError, match="media: empty"):
         prepare(tmp_path)
+
+
+@pytest.mark.slow
+@needs_energon
+def test_damaged_shard(tmp_path: Path) -> None:
+    write_records(tmp_path / "set.jsonl", 1)
+    (tmp_path / "media").mkdir()
     (tmp_path / "media" / "shard_000000.tar").write_bytes(b"not a tar" * 200)
-    with pytest.raises(InputError, match="media"):
+    with pytest.raises(InputError, match=r"media: energon prepare failed: .*shard_000000\.tar"):
         prepare(tmp_path, num_workers=1)
+    assert not (tmp_path / "media" / ".nv-meta").exists()
+
+
+@pytest.mark.slow
+@needs_energon
+def test_a_damaged_picture_costs_the_sizes_only(tmp_path: Path) -> None:
+    write_records(tmp_path / "set.jsonl", 1)
+    noise = picture_bytes(picture(64, 64, "noise"))
+    write_shard(tmp_path / "media" / "shard_000000.tar", ["a.png", "b.png"], noise[:-3000])
+    for indexed in (True, False):
+        done = prepare(tmp_path, num_workers=1)
+        assert (done.media_indexed, done.media_sizes) == (indexed, False)
+    store = open_media(tmp_path / "media", tmp_path)
+    assert store.find("b.png").byte_range[1] == len(noise) - 3000
 
 
 def test_folders_without_records(tmp_path: Path) -> None:

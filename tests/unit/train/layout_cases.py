@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import sys
 import warnings
 from dataclasses import dataclass
 
@@ -82,14 +83,17 @@ def layouts(world: int) -> list[Layout]:
         Layout(replicate=2, shard=half),
         Layout(shard=half, cp=2, mamba="heads"),
         Layout(shard=half, cp=2, mamba="state", recompute=True, threshold=2),
-        Layout(shard=half, cp=2, mamba="heads", bf16=True),
-        Layout(replicate=2, shard=half, one_rank=True),
     ]
     if world == 8:
         mixed += [
             Layout(replicate=2, shard=2, cp=2, mamba="heads"),
             Layout(replicate=2, shard=2, cp=2, mamba="state", one_rank=True),
             Layout(shard=2, cp=4, mamba="heads"),
+        ]
+    else:
+        mixed += [
+            Layout(shard=half, cp=2, mamba="heads", bf16=True),
+            Layout(replicate=2, shard=half, one_rank=True),
         ]
     return [*whole, *mixed]
 
@@ -188,8 +192,10 @@ def together(layout: Layout) -> Outcome:
     """The same update the way the trainer does it."""
     dims = ParallelDims(dp_replicate=layout.replicate, dp_shard=layout.shard, cp=layout.cp)
     with open_world(dims, torch.device("cpu")) as world:
+        vlm = build(_case(layout))
+        vlm.max_tiles_per_call = sys.maxsize  # as `nanovl.train.build` does
         module = TrainModule(
-            build(_case(layout)),
+            vlm,
             vision_shard_threshold=layout.threshold,
             always_encode=world.size > 1,
         )
