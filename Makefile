@@ -13,7 +13,7 @@ CODE    = src tests tools benchmarks examples
 DEMO    = src/nanovl/assets/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check fmt test test-all bench docs demo
+.PHONY: help setup check fmt test test-all bench train-smoke docs demo
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /make \1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-14s %s\n", $$1, $$2}'
@@ -41,6 +41,9 @@ bench: $(VENV)/.installed ## the benchmarks once, at their smallest size
 	$(BIN)/python benchmarks/packing.py --smoke
 	$(BIN)/python benchmarks/train_speed.py --smoke
 	$(BIN)/python benchmarks/fp8_loss.py --smoke
+
+train-smoke: $(VENV)/.installed ## all stages of the small model, 20 updates each (minutes)
+	$(BIN)/python tools/train_smoke.py
 
 docs: $(VENV)/.installed ## regenerate the command-line page and run the code blocks of all documents
 	$(BIN)/python tools/cli_page.py

@@ -135,7 +135,7 @@ def short(record: Record) -> bool:
     """One question that is answered in a few words at once."""
     if len(record.messages) != 2 or record.has_trace or record.tools:
         return False
-    return len(record.messages[1].text) <= 40 and len(record.messages[0].text) <= 800
+    return len(record.messages[1].text) <= 40 and len(record.messages[0].text) <= 480
 
 
 def real_samples(folder: Path) -> tuple[Path, list[tuple[str, list[str], str]]]:
@@ -165,6 +165,6 @@ def real_samples(folder: Path) -> tuple[Path, list[tuple[str, list[str], str]]]:
 @pytest.mark.skipif(not DATA.is_dir(), reason="needs the data beside the repository")
 def test_real_samples_are_learned_and_answered(tmp_path: Path) -> None:
     data, asked = real_samples(tmp_path)
-    export, losses, seconds = learn(data, tmp_path / "run", 1000)
+    export, losses, seconds = learn(data, tmp_path / "run", 750)
     assert seconds < 180
     check(export, losses, asked, 62)

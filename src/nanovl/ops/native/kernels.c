@@ -242,9 +242,14 @@ void intra_forward(const bf16 *G, const float *s, const float *dt, const int32_t
             from = from < 0 ? 0 : from;
             float own = sums[i];
             memset(out, 0, (size_t)l * sizeof(bf16));
-#pragma omp simd
-            for (i64 j = from; j <= i; j++)
-                out[j] = narrow(wide(in[j]) * decay(own - sums[j]) * steps[j]);
+            /* Whole vectors; what is outside [from, i] is masked. */
+            for (i64 j0 = from & ~15; j0 <= i; j0 += 16) {
+#pragma omp simd simdlen(16)
+                for (i64 j = j0; j < j0 + 16; j++) {
+                    float v = wide(in[j]) * decay(own - sums[j]) * steps[j];
+                    out[j] = j >= from && j <= i ? narrow(v) : 0;
+                }
+            }
         }
     }
 }
@@ -399,13 +404,17 @@ void intra_backward(const bf16 *dM, const bf16 *G, const float *s, const float *
                 float *out = sum + i * l, own = sums[i], row = 0.0f;
                 i64 from = first[ci * l + i] - ci * l;
                 from = from < 0 ? 0 : from;
-#pragma omp simd reduction(+ : row)
-                for (i64 j = from; j <= i; j++) {
-                    float v = wide(in[j]) * decay(own - sums[j]);
-                    out[j] += v * steps[j];
-                    v *= wide(scores[j]);
-                    row += v * steps[j];
-                    columns[j] += v;
+                for (i64 j0 = from & ~15; j0 <= i; j0 += 16) {
+#pragma omp simd simdlen(16) reduction(+ : row)
+                    for (i64 j = j0; j < j0 + 16; j++) {
+                        int seen = j >= from && j <= i;
+                        float v = wide(in[j]) * decay(own - sums[j]);
+                        v = seen ? v : 0.0f;
+                        out[j] += v * steps[j];
+                        v *= wide(scores[j]);
+                        row += v * steps[j];
+                        columns[j] += v;
+                    }
                 }
                 ds[ch * l + i] += row;
             }
@@ -453,17 +462,20 @@ void step_backward(const bf16 *dXi, const bf16 *dW, const bf16 *Y, const bf16 *X
         }
         own_s[l - 1] += last;
         float total = 0.0f, to_a = 0.0f, to_bias = 0.0f;
-        for (i64 i = l - 1; i >= 0; i--) {
-            i64 token = ci * l + i;
-            total += own_s[i];
-            if (token >= t) continue;
-            to_a += total * steps[i];
-            float v = wide(raw[token * stride + hi]) + bias[hi];
-            int inside = steps[i] > low && steps[i] < high;
-            float d = inside ? (own_dt[i] + total * A[hi]) * sigmoid(v) : 0.0f;
-            draw[token * dstride + hi] = narrow(d);
+        for (i64 i = l - 1; i >= 0; i--) own_s[i] = total += own_s[i];
+        i64 tokens = t - ci * l < l ? t - ci * l : l;
+        for (i64 i = 0; i < l; i++)
+            own_dt[i] = i < tokens && steps[i] > low && steps[i] < high
+                            ? own_dt[i] + own_s[i] * A[hi]
+                            : 0.0f;
+#pragma omp simd reduction(+ : to_a, to_bias)
+        for (i64 i = 0; i < tokens; i++) {
+            float d = own_dt[i] * sigmoid(wide(raw[(ci * l + i) * stride + hi]) + bias[hi]);
+            own_dt[i] = d;
+            to_a += own_s[i] * steps[i];
             to_bias += d;
         }
+        for (i64 i = 0; i < tokens; i++) draw[(ci * l + i) * dstride + hi] = narrow(own_dt[i]);
         dA[ch] = to_a;
         dbias[ch] = to_bias;
     }
