@@ -23,12 +23,12 @@ from typing import Any
 
 import torch
 import yaml
-from torch.distributed.checkpoint.format_utils import dcp_to_torch_save
 
 from nanovl.checkpoint import load_model
 from nanovl.testing import training_set
 from nanovl.testing.training import PICTURE_KINDS
 from nanovl.train.config import Recipe, load_recipe
+from nanovl.train.state import read_weights
 from nanovl.train.step import PARTS, part_of
 
 LENGTH = 512  # of Stage 0, in tokens; a picture is 256 and a few words
@@ -139,19 +139,9 @@ def make_data(folder: Path) -> dict[str, Path]:
     }
 
 
-def weights_of(run: Path) -> dict[str, torch.Tensor]:
-    """Weights of the last checkpoint of a run, fp32."""
-    newest = max((run / "checkpoints").glob("step-*"))
-    with tempfile.TemporaryDirectory() as scratch:
-        path = Path(scratch) / "weights.pt"
-        dcp_to_torch_save(newest, path)
-        model = torch.load(path, weights_only=False)["model"]
-    return {name.removeprefix("vlm."): value for name, value in model.items()}
-
-
 def compare(recipe: Recipe, before: Mapping[str, torch.Tensor], run: Path, out: Outcome) -> None:
     """Which tensors a stage changed, and whether it was allowed to."""
-    after = weights_of(run)
+    after = read_weights(max((run / "checkpoints").glob("step-*")))
     counts = {part: [0, 0] for part in PARTS}
     for name, value in before.items():
         counts[part_of(name)][0] += not torch.equal(value, after[name])

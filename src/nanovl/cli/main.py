@@ -19,6 +19,7 @@ from nanovl.cli.data import data
 from nanovl.cli.doctor import doctor
 from nanovl.cli.info import info
 from nanovl.cli.plan import plan
+from nanovl.cli.synth import synth
 from nanovl.cli.train import train
 from nanovl.core.config import nearest
 from nanovl.core.events import setup_logging
@@ -40,7 +41,7 @@ _VERBS: dict[str, Callable[..., None]] = {
     "plan": plan,
     "doctor": doctor,
 }
-_GROUPS: dict[str, typer.Typer] = {"data": data}
+_GROUPS: dict[str, typer.Typer] = {"data": data, "synth": synth}
 for _name, _verb in _VERBS.items():
     app.command(_name)(_verb)
 for _name, _group in _GROUPS.items():

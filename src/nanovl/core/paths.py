@@ -6,6 +6,7 @@
     NANOVL_NATIVE    "0" keeps the CPU kernels in C from being compiled and used
 
 and, set by torchrun for the processes it starts: WORLD_SIZE, LOCAL_RANK, MASTER_ADDR.
+PATH is handed on to the programs nanovl starts.
 
 This is the only module that reads the environment.
 """
@@ -25,6 +26,7 @@ __all__ = [
     "log_level",
     "models_dir",
     "native_enabled",
+    "program_path",
 ]
 
 
@@ -80,3 +82,8 @@ def launch() -> Launch:
         local_rank=int(os.environ.get("LOCAL_RANK", "0")),
         has_meeting_point="MASTER_ADDR" in os.environ,
     )
+
+
+def program_path() -> str:
+    """Where programs are looked for."""
+    return os.environ.get("PATH", "") or os.defpath

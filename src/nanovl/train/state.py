@@ -20,6 +20,7 @@ import os
 import random
 import re
 import shutil
+import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
@@ -30,6 +31,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch.distributed.checkpoint.api import CheckpointException
+from torch.distributed.checkpoint.format_utils import dcp_to_torch_save
 from torch.distributed.checkpoint.state_dict import (
     get_model_state_dict,
     get_optimizer_state_dict,
@@ -43,7 +45,7 @@ from nanovl import __version__
 from nanovl.core.errors import CheckpointError
 from nanovl.train.parallel import World
 
-__all__ = ["Checkpointer", "rng_state", "set_rng_state"]
+__all__ = ["Checkpointer", "read_weights", "rng_state", "set_rng_state"]
 
 _NAME = re.compile(r"step-(\d{8})")
 
@@ -284,6 +286,22 @@ def _named(folder: Path, what: str) -> Iterator[None]:
         raise CheckpointError(f"{folder}: cannot be {what} ({reason})") from error
     except Exception as error:
         raise CheckpointError(f"{folder}: cannot be {what} ({error})") from error
+
+
+def read_weights(folder: Path) -> dict[str, torch.Tensor]:
+    """Whole weights of a checkpoint as they are trained, without any ranks.
+
+    Args:
+        folder: A complete checkpoint.
+
+    Raises:
+        CheckpointError: It cannot be read.
+    """
+    with _named(folder, "read"), tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / "weights.pt"
+        dcp_to_torch_save(folder, path)
+        model: dict[str, torch.Tensor] = torch.load(path, weights_only=False)["model"]
+    return {name.removeprefix("vlm."): value for name, value in model.items()}
 
 
 def rng_state() -> dict[str, Any]:
