@@ -214,6 +214,18 @@ def _mcq(answer: Answer, text: str) -> float:
     return float(found is not None and found[1] == answer.value)
 
 
+def _exec(answer: Answer, text: str) -> float:
+    from nanovl.synth.text.code_check import exec_score  # starts an interpreter of its own
+
+    return exec_score(answer, text)
+
+
+def _constraints(answer: Answer, text: str) -> float:
+    from nanovl.synth.text.constraints import constraints_score
+
+    return constraints_score(answer, text)
+
+
 VERIFIERS: dict[str, Callable[[Answer, str], float]] = {
     "exact": _exact,
     "exact_ci": _exact_ci,
@@ -228,4 +240,6 @@ VERIFIERS: dict[str, Callable[[Answer, str], float]] = {
     "edit_distance": _edit_distance,
     "interval_iou": _interval_iou,
     "mcq": _mcq,
+    "exec": _exec,
+    "constraints": _constraints,
 }

@@ -9,8 +9,10 @@ Source: data synthesis specification, sections 2.1 to 2.5 and 19.
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import random
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -69,18 +71,18 @@ def check_settings(augment: str, strength: float, font_split: str, unanswerable:
 
 @lru_cache(maxsize=64)
 def file_digest(path: str) -> str:
-    """`sha256:` and 16 hex digits of a file.
+    """`sha256:` and 16 hex digits of what a file holds (of `.gz` files: decompressed).
 
     Raises:
         InputError: It cannot be read.
     """
     state = hashlib.sha256()
     try:
-        with Path(path).open("rb") as stream:
+        with gzip.open(path, "rb") if path.endswith(".gz") else Path(path).open("rb") as stream:
             while piece := stream.read(1 << 20):
                 state.update(piece)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"{path}: cannot be read: {error}") from error
     return f"sha256:{state.hexdigest()[:16]}"
 
 
