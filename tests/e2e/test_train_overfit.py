@@ -135,7 +135,7 @@ def short(record: Record) -> bool:
     """One question that is answered in a few words at once."""
     if len(record.messages) != 2 or record.has_trace or record.tools:
         return False
-    return len(record.messages[1].text) <= 40 and len(record.messages[0].text) <= 480
+    return len(record.messages[1].text) <= 40 and len(record.messages[0].text) <= 800
 
 
 def real_samples(folder: Path) -> tuple[Path, list[tuple[str, list[str], str]]]:

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from nanovl.synth.base import Reject
 from nanovl.synth.documents.blocks import Block, PictureBlock, Run, TableBlock, TextBlock
-from nanovl.synth.documents.lines import Line, Word, break_lines
+from nanovl.synth.documents.lines import Line, Word, break_lines, runs_right_to_left
 from nanovl.synth.documents.pages import Page, Piece
 from nanovl.synth.documents.style import Align, PageStyle
 from nanovl.synth.documents.tablelayout import LaidTable, lay_table
@@ -123,6 +123,10 @@ def _space_before(block: Block, last: Block | None, style: PageStyle) -> float:
 def _text_item(
     block: TextBlock, index: int, before: float, style: PageStyle, width: float
 ) -> _Item:
+    if style.rtl and block.kind != "code" and not runs_right_to_left(block.text):
+        align: Align = "left" if style.align == "right" else style.align
+        head: Align = "left" if style.heading_align == "right" else style.heading_align
+        style = replace(style, rtl=False, align=align, heading_align=head)
     pen = style.pen(block.kind, block.level)
     leading = style.leading if block.kind in ("text", "list_item") else min(style.leading, 1.3)
     leading = max(leading, 1.08, sum(pen.faces[0].vertical) * 0.92)

@@ -18,7 +18,7 @@ from nanovl.synth.documents.blocks import Run
 from nanovl.synth.documents.glyphs import Pen, Shaped
 from nanovl.synth.documents.style import Align, Colour
 
-__all__ = ["Line", "Word", "break_lines", "text_of"]
+__all__ = ["Line", "Word", "break_lines", "runs_right_to_left", "text_of"]
 
 _NO_START = frozenset(
     ",.;:!?)]}\u3001\u3002\uff0c\uff0e\uff1a\uff1b\uff01\uff1f\u300d\u300f\uff09\u3011\u0e46\u0e2f"
@@ -271,6 +271,12 @@ def _visual_order(tokens: list[_Token]) -> tuple[list[int], list[bool]]:
         order.extend(reversed(range(place, end)))
         place = end
     return order[::-1], sides
+
+
+def runs_right_to_left(text: str) -> bool:
+    """Whether most letters of a text belong to a script written from right to left."""
+    kinds = [unicodedata.bidirectional(char) for char in text]
+    return kinds.count("R") + kinds.count("AL") > kinds.count("L")
 
 
 def _direction(text: str) -> str:

@@ -94,7 +94,9 @@ def _names() -> dict[str, str]:
 
 
 def _from_hex(codes: str) -> str:
-    return "".join(chr(int(code, 16)) for code in codes.split())
+    """Text of code points; the lists write those above U+FFFF as two halves."""
+    text = "".join(chr(int(code, 16)) for code in codes.split())
+    return text.encode("utf-16-be", "surrogatepass").decode("utf-16-be", "replace")
 
 
 def name_text(name: str) -> str:

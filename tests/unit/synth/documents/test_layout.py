@@ -84,6 +84,14 @@ def test_right_to_left_lines_keep_the_order_of_latin_words(builtin: FontLibrary)
     assert line.text == "100 first second 200"
 
 
+@pytest.mark.skipif(not has_shaping(), reason="this Pillow has no Raqm")
+def test_paragraphs_of_a_right_to_left_page_have_their_own_direction(style: PageStyle) -> None:
+    (page,) = lay_out([paragraph("one two.")], replace(style, rtl=True, align="right"))
+    first, second = page.pieces[0].lines[0].words
+    assert first.x == style.margins[0]
+    assert second.x > first.x
+
+
 def test_text_flows_over_pages_without_loss(style: PageStyle) -> None:
     text = long_text(200)
     for columns in (1, 2, 3):

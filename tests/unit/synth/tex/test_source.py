@@ -132,3 +132,7 @@ def test_only_files_the_source_uses_are_judged(tmp_path: Path) -> None:
     (tmp_path / "again").mkdir()
     with pytest.raises(Reject, match="shell_escape"):
         _prepare(folder, tmp_path / "again")
+
+
+def test_short_verbatim_text_is_no_command() -> None:
+    check_text("\\MakeShortVerb{\\|} the command |\\input|, or |\\write18| itself", "x")
