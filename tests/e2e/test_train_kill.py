@@ -13,8 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from nanovl.checkpoint import load_model
 from nanovl.testing import assert_same_tensors, training_set
 from nanovl.train.config import load_recipe
+from nanovl.train.state import read_weights
 from nanovl.train.trainer import train
 
 UPDATES = 200
@@ -46,12 +48,6 @@ def updates_done(folder: Path) -> int:
     """Updates in the metrics file."""
     path = folder / "metrics.jsonl"
     return path.read_bytes().count(b"\n") if path.is_file() else 0
-
-
-def weights(export: Path) -> dict[str, object]:
-    import nanovl
-
-    return dict(nanovl.load_model(str(export), device="cpu")[0].state_dict())
 
 
 @pytest.mark.slow
@@ -91,5 +87,9 @@ def test_killed_ten_times(tmp_path: Path, workers: int) -> None:
         for run in (tmp_path / "whole", folder)
     ]
     assert losses[0] == losses[1]
-    got, expected = weights(Path(done.stdout.strip())), weights(whole.export)
-    assert_same_tensors(got, expected)
+    assert done.stdout.strip() == str(folder / "export")
+    newest = [max((run / "checkpoints").glob("step-*")) for run in (tmp_path / "whole", folder)]
+    assert newest[0].name == newest[1].name
+    assert_same_tensors(read_weights(newest[1]), read_weights(newest[0]))  # fp32
+    exports = [load_model(run / "export", device="cpu")[0] for run in (tmp_path / "whole", folder)]
+    assert_same_tensors(exports[1].state_dict(), exports[0].state_dict())
