@@ -22,7 +22,14 @@ from nanovl.data.records import Fragment, Record, RecordMessage
 from nanovl.data.writer import RecordWriter
 from nanovl.testing.media import picture_bytes, video
 
-__all__ = ["KINDS", "PICTURE_KINDS", "TEXT_KINDS", "training_record", "training_set"]
+__all__ = [
+    "KINDS",
+    "PICTURE_KINDS",
+    "TEXT_KINDS",
+    "colour_of",
+    "training_record",
+    "training_set",
+]
 
 PICTURE_KINDS = ("shapes", "words", "tables", "charts", "pairs")
 TEXT_KINDS = ("dialogue", "reasoning", "tools", "recall")
@@ -145,6 +152,19 @@ def training_record(
         id=name, messages=tuple(sample.turns), source=kind, task=kind, **sample.settings
     )
     return record, sample.media
+
+
+def colour_of(pixel: Sequence[int], tolerance: int = 0) -> str | None:
+    """Name of a colour that shapes, bars and videos have; None for paper and edges.
+
+    Args:
+        pixel: Red, green and blue, 0 to 255.
+        tolerance: Largest difference of one of them.
+    """
+    for name, paint in _COLOURS.items():
+        if all(abs(int(a) - b) <= tolerance for a, b in zip(pixel, paint, strict=True)):
+            return name
+    return None
 
 
 # --- turns --------------------------------------------------------------------------------------

@@ -244,7 +244,6 @@ def errors_of(layout: Layout, got: Outcome, wanted: Outcome) -> dict[str, float]
 def compare_layouts(rank: int, world: int) -> dict[str, dict[str, float]]:
     """Errors of all layouts of a world; on rank 0, which alone computes what is right."""
     warnings.simplefilter("error")
-    torch.set_num_threads(1)
     out = {}
     for layout in layouts(world):
         got = together(layout)

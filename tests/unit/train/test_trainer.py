@@ -118,7 +118,7 @@ def test_the_split_into_micro_batches_does_not_matter(
             f"batch.micro={micro}",
             "precision.compute=fp64",
             "data.pixel_dtype=float32",
-            "stage.train_iters=3",
+            "stage.train_iters=2",
         )
         _, after = run(one)
         outcomes.append((losses(one.run_dir), keys(one.run_dir), after))
@@ -203,8 +203,8 @@ def test_frozen_parts_do_not_change_by_a_bit(
 
 
 def test_recompute_changes_nothing(small: Callable[..., Recipe], tmp_path: Path) -> None:
-    _, kept = run(small(tmp_path / "a", "recompute=none"))
-    _, again = run(small(tmp_path / "b", "recompute=full"))
+    _, kept = run(small(tmp_path / "a", "recompute=none", "stage.train_iters=3"))
+    _, again = run(small(tmp_path / "b", "recompute=full", "stage.train_iters=3"))
     assert losses(tmp_path / "a") == losses(tmp_path / "b")
     assert_same_tensors(again, kept)
 
@@ -219,9 +219,10 @@ def test_bf16_stays_near_fp32(small: Callable[..., Recipe], tmp_path: Path) -> N
 
 
 def test_the_same_settings_give_the_same_bits(small: Callable[..., Recipe], tmp_path: Path) -> None:
-    _, first = run(small(tmp_path / "a", "precision.compute=bf16"))
-    _, second = run(small(tmp_path / "b", "precision.compute=bf16"))
-    run(small(tmp_path / "c", "precision.compute=bf16", "run.seed=1"))
+    short = ("precision.compute=bf16", "stage.train_iters=2")
+    _, first = run(small(tmp_path / "a", *short))
+    _, second = run(small(tmp_path / "b", *short))
+    run(small(tmp_path / "c", *short, "run.seed=1"))
     assert_same_tensors(second, first)
     assert losses(tmp_path / "a") == losses(tmp_path / "b") != losses(tmp_path / "c")
 
@@ -367,7 +368,7 @@ EXACT = {
     ("name", "number"),
     [
         ("plain", signal.SIGTERM),
-        ("background", signal.SIGUSR1),
+        pytest.param("background", signal.SIGUSR1, marks=pytest.mark.slow),
         pytest.param("fp8", signal.SIGTERM, marks=pytest.mark.slow),
         pytest.param("unpacked", signal.SIGTERM, marks=pytest.mark.slow),
     ],
@@ -476,6 +477,7 @@ def test_reset_data_keeps_the_weights(small: Callable[..., Recipe], tmp_path: Pa
     assert found[3:] == found[:3]  # the data began anew
 
 
+@pytest.mark.slow
 def test_a_half_written_checkpoint_is_passed_over(
     small: Callable[..., Recipe], tmp_path: Path
 ) -> None:
@@ -524,9 +526,10 @@ def test_held_out_loss(small: Callable[..., Recipe], tmp_path: Path) -> None:
 
 
 def test_training_does_not_depend_on_looking(small: Callable[..., Recipe], tmp_path: Path) -> None:
-    _, without = run(small(tmp_path / "a", "precision.compute=bf16"))
+    short = ("precision.compute=bf16", "stage.train_iters=3")
+    _, without = run(small(tmp_path / "a", *short))
     looked = ("eval.every=1", "eval.batches=2", "ckpt.every_iters=1", "ckpt.export_each=true")
-    _, with_it = run(small(tmp_path / "b", "precision.compute=bf16", *looked))
+    _, with_it = run(small(tmp_path / "b", *short, *looked))
     assert_same_tensors(with_it, without)
 
 
@@ -559,6 +562,7 @@ def test_the_export_is_the_trained_model(small: Callable[..., Recipe], tmp_path:
         assert got.token_ids
 
 
+@pytest.mark.slow
 def test_averages_are_exported(small: Callable[..., Recipe], tmp_path: Path) -> None:
     one = small(tmp_path, "ckpt.export_hf=true", "optim.ema_decay=0.5", "optim.lr=0.01")
     with trainer_of(one) as trainer:

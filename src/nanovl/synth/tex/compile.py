@@ -376,7 +376,7 @@ def _write_page(
     picture = sheet.render(scale=dpi / 72).to_pil().convert("RGB")
     files = {"image": f"{stem}.{image}", "pdf": f"{stem}.pdf", "json": f"{stem}.json"}
     if image == "png":
-        picture.save(out / files["image"], compress_level=3)
+        picture.save(out / files["image"], compress_level=1)
     else:
         picture.save(out / files["image"], quality=90)
     single = pypdfium2.PdfDocument.new()

@@ -45,14 +45,16 @@ _MATRICES = {
     ("\\|", "\\|"): "Vmatrix", ("\\{", "."): "cases",
 }  # fmt: skip
 
+_OPEN_STACK = r"\\begin\{(?:array\}\{c|gathered)\}"
+_CLOSE_STACK = r"\\end\{(?:array|gathered)\}"
 # Symbols the kernel stacks out of others, put back.
 _REWRITES = tuple(
     (re.compile(pattern), command)
     for pattern, command in (
-        (r"\\begin\{array\}\{c\} / \\\\ \\in \\end\{array\}(?=[A-Za-z])", r"\\notin "),
-        (r"\\begin\{array\}\{c\} / \\\\ \\in \\end\{array\}", r"\\notin"),
-        (r"\\begin\{array\}\{c\} \\sim \\\\ = \\end\{array\}(?=[A-Za-z])", r"\\cong "),
-        (r"\\begin\{array\}\{c\} \\sim \\\\ = \\end\{array\}", r"\\cong"),
+        (_OPEN_STACK + r" / \\\\ \\in " + _CLOSE_STACK + r"(?=[A-Za-z])", r"\\notin "),
+        (_OPEN_STACK + r" / \\\\ \\in " + _CLOSE_STACK, r"\\notin"),
+        (_OPEN_STACK + r" \\sim \\\\ = " + _CLOSE_STACK + r"(?=[A-Za-z])", r"\\cong "),
+        (_OPEN_STACK + r" \\sim \\\\ = " + _CLOSE_STACK, r"\\cong"),
         (r"\\overset\{\\textstyle\.\}\{=\}(?=[A-Za-z])", r"\\doteq "),
         (r"\\overset\{\\textstyle\.\}\{=\}", r"\\doteq"),
         (r"\\overset\{([^{}]*)\}\{(?:\\displaystyle)?-*\\rightarrow\}", r"\\xrightarrow{\1}"),

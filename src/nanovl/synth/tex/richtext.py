@@ -144,7 +144,9 @@ def _escape(text: str, runs: list[tuple[int, str, str]]) -> str:
 def _escape_start(text: str) -> str:
     if re.match(r"(#{1,6} |> |[-+] |(?:=+|-{3,})$)", text):
         return "\\" + text
-    return re.sub(r"<(?=[A-Za-z/])(?!/?(?:sup|sub)>)", r"\\<", text)
+    parts = re.split(r"(\\\(.*?\\\))", text, flags=re.DOTALL)
+    parts[::2] = [re.sub(r"<(?=[A-Za-z/])(?!/?(?:sup|sub)>)", r"\\<", p) for p in parts[::2]]
+    return "".join(parts)
 
 
 def _marked(style: int, shift: str, text: str) -> str:

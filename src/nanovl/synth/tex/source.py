@@ -37,7 +37,7 @@ _ENCODINGS = {
 
 # What a source may not do; the first that matches names the refusal.
 _FORBIDDEN = (
-    ("shell_escape", re.compile(r"\\write\s*18\b|\\ShellEscape\b|\\input\s*\{?\s*[\"']?\||"
+    ("shell_escape", re.compile(r"\\write\s*18\b|\\ShellEscape\b|\\input\s*\{?\s*[\"']?\|[\"'\w/]|"
                                 r"\\open(?:in|out)\s*\\?\w+\s*=?\s*[\"']?\|")),
     ("lua_code", re.compile(
         r"(?:\\|\\csname\s*)(?:directlua|latelua|latedirectlua|luaexec|luadirect|luafunction|"
@@ -52,7 +52,6 @@ _FORBIDDEN = (
 _UNSUPPORTED = (
     ("pstricks", re.compile(r"\\usepackage\s*(?:\[[^\]]*\])?\s*\{[^}]*\b(?:pstricks|pst-[a-z]+|"
                             r"psfrag|auto-pst-pdf)\b")),
-    ("documentstyle", re.compile(r"\\documentstyle\b")),
 )  # fmt: skip
 
 
@@ -98,6 +97,7 @@ def check_text(text: str, name: str, *, allowed: Sequence[str] = ()) -> None:
         )  # fmt: skip
         text = re.sub(r"\\(?:verb|lstinline)\*?([^A-Za-z\s*{])[^\n]*?\1", "", text)
     if "\\MakeShortVerb" in text:
+        text = re.sub(r"\\MakeShortVerb\*?\{?\\.\}?", "", text)
         text = re.sub(r"\|[^|\n]*\|", "", text)
     for reason, pattern in _FORBIDDEN:
         match = None if reason in allowed else pattern.search(text)

@@ -35,6 +35,7 @@ def test_bold_and_italic_are_marked() -> None:
 def test_marks_are_escaped_only_where_they_would_count() -> None:
     assert markdown_of(glyphs("# no head"), Converter({}, {})) == "\\# no head"
     assert markdown_of(glyphs("a # b*c"), Converter({}, {})) == "a # b*c"
+    assert markdown_of(glyphs("a <b"), Converter({}, {})) == "a \\<b"
 
 
 def test_font_names_tell_styles() -> None:
