@@ -29,8 +29,7 @@ SETTINGS = (
     "model.preset=tiny",
     "model.init=random",
     "stage.init_from=null",
-    "data.seq_len=1024",
-    "data.max_tiles=12",
+    "data.max_tiles=6",
     "data.num_workers=0",
     "data.packing.buffer_samples=64",
     "batch.global=1",
@@ -43,12 +42,13 @@ SETTINGS = (
 )
 
 
-def learn(data: Path, folder: Path, updates: int) -> tuple[Path, list[float], float]:
+def learn(data: Path, folder: Path, updates: int, length: int) -> tuple[Path, list[float], float]:
     """Train; the export, the loss of every update, and the CPU seconds it took."""
     recipe = load_recipe(
         "mini/stage1",
         [
             *SETTINGS,
+            f"data.seq_len={length}",
             f"stage.train_iters={updates}",
             f"data.metadataset={data}",
             f"ckpt.dir={folder}",
@@ -111,16 +111,16 @@ def check(
 def test_made_samples_are_learned_and_answered(tmp_path: Path) -> None:
     kinds = ("shapes", "words", "tables", "charts", "pairs", "videos", "recall")
     blend = training_set(tmp_path / "set", samples=42, kinds=kinds, size=64)
-    export, losses, seconds = learn(blend, tmp_path / "run", 800)
+    export, losses, seconds = learn(blend, tmp_path / "run", 900, 2048)
     asked = []
     for kind in kinds:
         for record in unpack(tmp_path / "set" / kind, tmp_path / "files"):
             asked.append(questions(record, tmp_path / "files"))
     assert len(asked) == 42
-    assert seconds < 180
+    assert seconds < 240
     assert sum(losses[-30:]) / 30 < 0.05
-    # Mostly right: some pictures are still told from their questions, which alone give 12.
-    assert count_right(export, asked) >= 26
+    # 39 were seen; the questions alone, without looking, give 12.
+    assert count_right(export, asked) >= 36
 
 
 # --- real samples -------------------------------------------------------------------------------
@@ -168,6 +168,6 @@ def real_samples(folder: Path) -> tuple[Path, list[tuple[str, list[str], str]]]:
 @pytest.mark.skipif(not DATA.is_dir(), reason="needs the data beside the repository")
 def test_real_samples_are_learned_and_answered(tmp_path: Path) -> None:
     data, asked = real_samples(tmp_path)
-    export, losses, seconds = learn(data, tmp_path / "run", 1000)
+    export, losses, seconds = learn(data, tmp_path / "run", 450, 4096)
     assert seconds < 180
     check(export, losses, asked, 62)
