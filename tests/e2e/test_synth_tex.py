@@ -10,14 +10,16 @@ from typing import Any
 
 import pytest
 
-from nanovl.synth.tex import Limits, compile_document, fonts, sandbox
+from nanovl.synth.tex import Limits, compile_document
 from nanovl.synth.tex.fixpoint import check_formulas
-from nanovl.synth.tex.retypeset import style_options, translate_text
+from nanovl.synth.tex.restyle import style_options
+from nanovl.synth.tex.retypeset import translate_text
 from nanovl.synth.tex.translate import PseudoTranslator
 
 pytestmark = [
     pytest.mark.tex,
     pytest.mark.timeout(600),
+    pytest.mark.usefixtures("shared_tex_cache"),
     pytest.mark.skipif(
         shutil.which("lualatex") is None,
         reason="needs LuaLaTeX: apt install texlive-luatex texlive-latex-extra texlive-pictures",
@@ -25,18 +27,6 @@ pytestmark = [
 ]
 
 ARTICLE = Path(__file__).parent.parent / "golden" / "tex" / "article.tex"
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("texcache")
-
-
-@pytest.fixture(autouse=True)
-def _shared_cache(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The font cache is filled once for the module, not once per test."""
-    monkeypatch.setattr(sandbox, "font_cache", lambda: cache)
-    monkeypatch.setattr(fonts, "font_cache", lambda: cache)
 
 
 @pytest.fixture(scope="module")
@@ -193,8 +183,7 @@ def test_formulas_are_a_fix_point(article: list[dict[str, Any]]) -> None:
     assert found["same_text"] == found["total"] == 2, found
 
 
-def test_the_command(tmp_path: Path, cache: Path) -> None:
-    del cache
+def test_the_command(tmp_path: Path) -> None:
     from typer.testing import CliRunner
 
     from nanovl.cli.main import app

@@ -6,7 +6,8 @@
     NANOVL_NATIVE    "0" keeps the CPU kernels in C from being compiled and used
 
 and, set by torchrun for the processes it starts: WORLD_SIZE, LOCAL_RANK, MASTER_ADDR.
-PATH is handed on to the programs nanovl starts.
+PATH is handed on to the programs nanovl starts, the key of an endpoint is in the variable the user
+names. RAY_USAGE_STATS_ENABLED is set to 0 for Ray.
 
 This is the only module that reads the environment.
 """
@@ -27,6 +28,8 @@ __all__ = [
     "models_dir",
     "native_enabled",
     "program_path",
+    "secret",
+    "turn_off_ray_reports",
 ]
 
 
@@ -87,3 +90,13 @@ def launch() -> Launch:
 def program_path() -> str:
     """Where programs are looked for."""
     return os.environ.get("PATH", "") or os.defpath
+
+
+def turn_off_ray_reports() -> None:
+    """Keep Ray from reporting its use, for this process and those it starts."""
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+
+
+def secret(name: str) -> str:
+    """What the variable the user named holds, "" when it is not set; never written or shown."""
+    return os.environ.get(name, "").strip()

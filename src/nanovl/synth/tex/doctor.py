@@ -46,9 +46,10 @@ _FILES = (
     ("multirow.sty", "texlive-latex-extra", "most papers", False),
     ("IEEEtran.cls", "texlive-publishers", "classes of publishers", False),
     ("siunitx.sty", "texlive-science", "papers with units", False),
+    ("biblatex.sty", "texlive-bibtex-extra", "biblatex bibliographies", False),
     ("tikz.sty", "texlive-pictures", "drawings", False),
     ("lmodern.sty", "lmodern", "outline fonts", False),
-    ("texgyretermes-regular.otf", "tex-gyre", "other fonts", False),
+    ("texgyretermes-regular.otf", "fonts-texgyre", "other fonts", False),
     ("libertine.sty", "texlive-fonts-extra", "ACM's class", False),
     ("ngerman.ldf", "texlive-lang-german", "German papers", False),
 )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -129,8 +130,11 @@ class Font:
         size: Points (1/72 inch).
         is_wide: OpenType or TrueType.
         sizes: Code -> (width, height, depth), page points.
+        ink: Code -> (left, right) edge of the ink from the origin, where the font says.
         texts: Code -> characters.
         parts: Code -> pieces of a virtual character: (font number, code, dx, dy), page points.
+        chain: Code of a larger size -> code of the size that has a name.
+        style: Bold 1, italic 2, mono 4; None until somebody asks (`richtext.font_style`).
     """
 
     number: int
@@ -141,8 +145,11 @@ class Font:
     quad: float
     is_slanted: bool
     sizes: dict[int, tuple[float, float, float]] = field(default_factory=dict)
+    ink: dict[int, tuple[float, float]] = field(default_factory=dict)
     texts: dict[int, str] = field(default_factory=dict)
     parts: dict[int, list[tuple[int, int, float, float]]] = field(default_factory=dict)
+    style: int | None = None
+    chain: dict[int, int] = field(default_factory=dict)
 
     @property
     def style_name(self) -> str:
@@ -185,7 +192,7 @@ class Cell:
 
 @dataclass(slots=True)
 class RawPage:
-    """One page as shipped out; sizes in page points."""
+    """One page as shipped out; sizes in page points; `frame` numbers slides, else 0."""
 
     number: int
     folio: int
@@ -194,6 +201,7 @@ class RawPage:
     rotation: int
     items: list[Item]
     rows: dict[int, Row]
+    frame: int = 0
 
 
 @dataclass(slots=True)
@@ -243,6 +251,8 @@ def _take(recording: Recording, raw_pages: list[list[Any]], event: list[Any]) ->
         recording.paragraphs[event[1]] = (event[2], event[3])
     elif kind == "font":
         _font(recording, event)
+    elif kind == "chain":
+        recording.fonts[event[1]].chain.update({code: root for code, root in event[2]})
     elif kind == "meta" and event[1] == "float":
         recording.floats[event[2]] = event[3]
     elif kind == "meta" and event[1] == "multirow":
@@ -255,8 +265,10 @@ def _take(recording: Recording, raw_pages: list[list[Any]], event: list[Any]) ->
 def _font(recording: Recording, event: list[Any]) -> None:
     _, number, name, ps_name, _, size, is_wide, _, quad, is_slanted, chars = event
     font = Font(number, name, ps_name, size / SP, is_wide == 2, quad / SP, bool(is_slanted))
-    for code, width, height, depth, to_unicode, parts in chars:
+    for code, width, height, depth, to_unicode, parts, *ink in chars:
         font.sizes[code] = (width / SP, height / SP, depth / SP)
+        if ink and ink[1] > ink[0]:
+            font.ink[code] = (ink[0] / SP, ink[1] / SP)
         if parts:
             font.parts[code] = [(p[0], p[1], p[2] / SP, p[3] / SP) for p in parts if len(p) == 4]
         if font.is_wide:
@@ -284,15 +296,27 @@ def _finish_fonts(recording: Recording) -> None:
                 text = other.texts.get(base_code, "") if other else ""
                 pieces.append(text or UNKNOWN)
             own = tfm_text(font.name, code)
-            text = "".join(pieces)
+            text = "".join(_plain_letter(piece) for piece in pieces)
             font.texts[code] = own if UNKNOWN in text and own != UNKNOWN else text
+    for font in recording.fonts.values():
+        for code, root in font.chain.items():
+            if UNKNOWN in font.texts.get(code, UNKNOWN):
+                font.texts[code] = font.texts.get(root, UNKNOWN)
+
+
+def _plain_letter(text: str) -> str:
+    """Letters of maths alphabets as plain ones: the font already says how they look."""
+    if text == "\u210e" or (len(text) == 1 and "\U0001d400" <= text <= "\U0001d7ff"):
+        return unicodedata.normalize("NFKC", text)
+    return text
 
 
 def _page(raw: list[Any], recording: Recording) -> RawPage:
     if not recording.pages and raw[1] == 1:
         _finish_fonts(recording)
-    _, number, folio, width, height, rotation, events = raw
+    _, number, folio, width, height, rotation, events, *frame = raw
     page = RawPage(number, folio, width / SP, height / SP, rotation % 360, [], {})
+    page.frame = frame[0] if frame else 0
     items, rows, fonts = page.items, page.rows, recording.fonts
     state = State()
     leaders = 0
@@ -314,9 +338,10 @@ def _page(raw: list[Any], recording: Recording) -> RawPage:
             x, y, w = x / SP, y / SP, w / SP
             font = fonts[head]
             _, h, d = font.sizes.get(code, missing)
+            left, right = font.ink.get(code, (0.0, w))
             item = Item(
-                "glyph", font.texts.get(code, UNKNOWN), x, y, w, (x, y - h, x + w, y + d), state,
-                font, code,
+                "glyph", font.texts.get(code, UNKNOWN), x, y, w,
+                (x + left, y - h, x + right, y + d), state, font, code,
             )  # fmt: skip
             item.is_leader = leaders > 0
             if item.text == UNKNOWN and state.klass != 7:

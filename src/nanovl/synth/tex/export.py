@@ -1,4 +1,4 @@
-"""A page's JSON in other forms: Markdown, flat layouts, the parser string, COCO.
+"""A page's JSON in other forms: Markdown, flat layouts, the parser string, COCO, Docling.
 
 Works on the plain data `compile` writes, so that pages can be exported long after they were made.
 Must not read PDFs or pictures.
@@ -133,10 +133,102 @@ def coco_set(pages: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[str, Any]:
     return {"images": images, "annotations": annotations, "categories": categories}
 
 
+_DOCLING = {
+    "Text": "text", "Title": "title", "Section-header": "section_header", "List-item": "list_item",
+    "Caption": "caption", "Table": "table", "Picture": "picture", "Formula": "formula",
+    "Code": "code", "Footnote": "footnote", "Bibliography": "list_item", "TOC": "document_index",
+    "Page-header": "page_header", "Page-footer": "page_footer",
+}  # fmt: skip
+
+
+def _docling(page: Mapping[str, Any]) -> dict[str, Any]:
+    """A document of one page in Docling's schema; boxes in points, origin top left."""
+    scale = 72 / page["dpi"]
+    kinds: dict[str, list[dict[str, Any]]] = {"texts": [], "tables": [], "pictures": []}
+    body: list[dict[str, str]] = []
+    furniture: list[dict[str, str]] = []
+    references: dict[int, str] = {}
+    for block in page["blocks"]:
+        label = _DOCLING[block["class"]]
+        kind = {"Table": "tables", "TOC": "tables", "Picture": "pictures"}.get(
+            block["class"], "texts"
+        )
+        is_furniture = label in ("page_header", "page_footer")
+        reference = f"#/{kind}/{len(kinds[kind])}"
+        references[block["id"]] = reference
+        text = block.get("latex") if block["class"] == "Formula" else block["text"]
+        x0, y0, x1, y1 = (round(v * scale, 3) for v in block["bbox"])
+        item: dict[str, Any] = {
+            "self_ref": reference,
+            "parent": {"$ref": "#/body"},
+            "children": [],
+            "content_layer": "furniture" if is_furniture else "body",
+            "label": label,
+            "prov": [
+                {
+                    "page_no": page["page"],
+                    "bbox": {"l": x0, "t": y0, "r": x1, "b": y1, "coord_origin": "TOPLEFT"},
+                    "charspan": [0, len(text or "")],
+                }
+            ],
+        }
+        if kind == "texts":
+            item |= {"orig": block["text"], "text": text or block["text"]}
+            if label == "section_header":
+                item["level"] = min(max(int(block.get("level") or 1), 1), 100)
+            if label == "list_item":
+                listed = block.get("list") or {}
+                item |= {"enumerated": listed.get("kind") == "ordered",
+                         "marker": listed.get("marker") or "-"}  # fmt: skip
+            if label == "code":
+                item |= {"captions": [], "references": [], "footnotes": [],
+                         "code_language": "unknown"}  # fmt: skip
+        else:
+            item |= {"captions": [], "references": [], "footnotes": [], "annotations": []}
+            if kind == "tables":
+                item["data"] = _docling_table(block, scale)
+        kinds[kind].append(item)
+        (furniture if is_furniture else body).append({"$ref": reference})
+    for caption, target in page["edges"]["caption_of"]:
+        kind, _, number = references[target].removeprefix("#/").partition("/")
+        owner = kinds[kind][int(number)]
+        if "captions" in owner:
+            owner["captions"].append({"$ref": references[caption]})
+    size = {"width": page["width_pt"], "height": page["height_pt"]}
+    return {
+        "schema_name": "DoclingDocument", "version": "1.5.0", "name": f"page-{page['page']}",
+        "furniture": {"self_ref": "#/furniture", "children": [], "content_layer": "furniture",
+                      "name": "_root_", "label": "unspecified"},
+        "body": {"self_ref": "#/body", "children": [*body, *furniture], "content_layer": "body",
+                 "name": "_root_", "label": "unspecified"},
+        "groups": [], **kinds, "key_value_items": [], "form_items": [],
+        "pages": {str(page["page"]): {"size": size, "page_no": page["page"]}},
+    }  # fmt: skip
+
+
+def _docling_table(block: Mapping[str, Any], scale: float) -> dict[str, Any]:
+    grid = block.get("grid") or {"rows": 0, "columns": 0, "cells": []}
+    cells = []
+    for cell in grid["cells"]:
+        made: dict[str, Any] = {
+            "row_span": cell["rowspan"], "col_span": cell["colspan"],
+            "start_row_offset_idx": cell["r"], "end_row_offset_idx": cell["r"] + cell["rowspan"],
+            "start_col_offset_idx": cell["c"], "end_col_offset_idx": cell["c"] + cell["colspan"],
+            "text": cell["text"], "column_header": cell["header"], "row_header": False,
+            "row_section": False,
+        }  # fmt: skip
+        if cell["bbox"]:
+            x0, y0, x1, y1 = (round(v * scale, 3) for v in cell["bbox"])
+            made["bbox"] = {"l": x0, "t": y0, "r": x1, "b": y1, "coord_origin": "TOPLEFT"}
+        cells.append(made)
+    return {"table_cells": cells, "num_rows": grid["rows"], "num_cols": grid["columns"]}
+
+
 EXPORTS: dict[str, Callable[[Mapping[str, Any]], Any]] = {
     "markdown": _markdown,
     "flat-xywh": lambda page: _flat(page, is_xywh=True),
     "flat-xyxy": lambda page: _flat(page, is_xywh=False),
     "parse": _parse,
     "coco": _coco,
+    "docling": _docling,
 }

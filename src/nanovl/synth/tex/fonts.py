@@ -1,7 +1,9 @@
-"""The engine's font cache: filled once by a document of ours, read-only for everybody else's.
+"""The engine's font cache: filled by documents of ours, read-only for everybody else's.
 
-Without it every run would read OpenType fonts and the font database anew, which takes seconds. Must
-not run with sources from outside: what a run may write, a run could poison.
+Without it every run would read OpenType fonts and the font database anew, which takes seconds. A
+source that loads fonts the cache lacks tells by the names of what it cached for itself; a document
+of ours then loads the same fonts, once. Must not take files from such a run, only names: what a
+run may write, a run could poison.
 
 Source: data synthesis specification, section 3.5.
 """
@@ -10,13 +12,16 @@ from __future__ import annotations
 
 import fcntl
 import logging
+import re
+import shutil
 import tempfile
+from functools import cache
 from pathlib import Path
 
 from nanovl.core.errors import BackendError
 from nanovl.synth.tex.sandbox import Limits, Sandbox, font_cache
 
-__all__ = ["ensure_font_cache"]
+__all__ = ["ensure_font_cache", "learn_fonts"]
 
 _logger = logging.getLogger(__name__)
 
@@ -38,6 +43,22 @@ a \textbf{b} \textit{c} \textbf{\textit{d}} \texttt{e} \textsf{f} \textsc{g} \te
 """
 
 
+# These change when packages with fonts come or go.
+_TREES = (
+    "/var/lib/texmf/ls-R-TEXLIVEDIST", "/var/lib/texmf/ls-R-TEXMFMAIN", "/usr/share/fonts/opentype",
+    "/usr/share/fonts/truetype", "/usr/share/texmf/fonts/opentype",
+)  # fmt: skip
+
+
+def _state() -> str:
+    """What the cache was made from; another state needs another cache."""
+    stamps = [_VERSION]
+    for name in _TREES:
+        path = Path(name)
+        stamps.append(str(path.stat().st_mtime_ns) if path.exists() else "-")
+    return " ".join(stamps)
+
+
 def ensure_font_cache() -> None:
     """Fill the font cache unless it is filled; other processes wait for the first.
 
@@ -45,15 +66,17 @@ def ensure_font_cache() -> None:
         BackendError: The engine is missing or cannot print a small document.
     """
     folder = font_cache()
-    mark = folder / _MARK
-    if mark.is_file() and mark.read_text() == _VERSION:
+    mark, state = folder / _MARK, _state()
+    if mark.is_file() and mark.read_text() == state:
         return
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if mark.is_file() and mark.read_text() == _VERSION:
+        if mark.is_file() and mark.read_text() == state:
             return
         _logger.info("filling the TeX font cache in %s, once; this takes up to a minute", folder)
+        # The database remembers fonts it looked for in vain.
+        shutil.rmtree(folder / "luatex-cache" / "generic" / "names", ignore_errors=True)
         with tempfile.TemporaryDirectory(prefix="nanovl-fonts-") as name:
             work = Path(name)
             (work / "fonts.tex").write_text(_DOCUMENT)
@@ -68,4 +91,55 @@ def ensure_font_cache() -> None:
                     f"{result.output[-200:].strip()}); check the TeX installation with: nanovl "
                     "synth doctor"
                 )
-        mark.write_text(_VERSION)
+        mark.write_text(state)
+
+
+_OWN = Path("luatex-cache") / "generic" / "fonts" / "otl"
+_MAX_LEARNED = 24
+
+
+def learn_fonts(work: Path) -> int:
+    """Put fonts into the shared cache that a run had to read itself.
+
+    Args:
+        work: Work folder of the run.
+
+    Returns:
+        How many fonts were asked for; 0 when the cache has them all, or another process is at it.
+    """
+    folder = font_cache()
+    seen = {p.stem for p in (work / ".texvar" / _OWN).glob("*.luc")}
+    wanted = sorted(seen - {p.stem for p in (folder / _OWN).glob("*.luc")})[:_MAX_LEARNED]
+    files = _font_files()
+    names = [files[name] for name in wanted if name in files]
+    if not names:
+        return 0
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return 0
+        with tempfile.TemporaryDirectory(prefix="nanovl-fonts-") as name:
+            own = Path(name)
+            loads = "".join(f"{{\\font\\x={{file:{f}:mode=node}}\\x a}}\n" for f in names)
+            (own / "fonts.tex").write_text(
+                f"\\documentclass{{article}}\\begin{{document}}\n{loads}\\end{{document}}\n"
+            )
+            Sandbox(own, Limits(cpu_s=400, wall_s=500)).run(
+                ["lualatex", "--interaction=batchmode", "--no-shell-escape", "fonts.tex"],
+                writes_cache=True,
+            )
+    return len(names)
+
+
+@cache
+def _font_files() -> dict[str, str]:
+    """Name in the cache -> name of the font file, from the lists of the TeX tree and the system."""
+    names: set[str] = set()
+    for tree in _TREES:
+        path = Path(tree)
+        if path.is_file():
+            names.update(re.findall(r"^[\w.+-]+\.(?:otf|ttf)$", path.read_text("latin-1"), re.M))
+        elif path.is_dir():
+            names.update(p.name for p in path.rglob("*") if p.suffix in (".otf", ".ttf"))
+    return {re.sub(r"[^a-z0-9]+", "-", Path(n).stem.lower()): n for n in sorted(names)}

@@ -31,11 +31,13 @@ _SCHEMES = {
     "TEX TYPEWRITER TEXT": "cmtt10",
     "TEX TEXT WITHOUT F-LIGATURES": "cmcsc10",
 }
+# Fonts whose program names glyphs after unrelated letters -> the font they are arranged as.
+_MISNAMED = {"yrcmex10": "cmex10"}
 _T1_SCHEME = "EXTENDED TEX FONT ENCODING"
 
 # Names the glyph lists do not have; nanovl-gt-names.tex has pieces and sizes of delimiters.
 _EXTRA_NAMES = {"compwordmark": "", "cwm": "", "zeroslant": "0", "nbspace": " ", "hyphenchar": "-",
-                "softhyphen": "-", "sfthyphen": "-"}  # fmt: skip
+                "softhyphen": "-", "sfthyphen": "-", "bracehext": "\u23af"}  # fmt: skip
 _SUFFIXES = (
     "display", "text", "Bigg", "bigg", "Big", "big", "wider", "widest", "wide", "bold",
     "inferior", "superior", "oldstyle", "small", "alt", "v1", "v2", "v3", "ex", "tp", "bt", "mid",
@@ -182,6 +184,8 @@ def _scheme(font: str) -> str:
 @cache
 def _vector(font: str) -> dict[int, str]:
     """Code -> glyph name of a classic TeX font."""
+    if font in _MISNAMED:
+        return _vector(_MISNAMED[font])
     encoding, program = _map().get(font, (None, None))
     if encoding:
         return _encoding_file(encoding)

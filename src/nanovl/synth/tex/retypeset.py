@@ -1,8 +1,8 @@
-"""The same paper in another dress: fonts, columns, sizes, page geometry, and another language.
+"""Another language for a paper: prose is translated, everything else comes back unchanged.
 
-Style goes through options of the hook package, not through the source. Translation goes paragraph
-by paragraph through a `Translator`; maths, citations, references and commands travel as anchors and
-come back unchanged, or the paragraph stays as it was. Boxes always come from the new compile.
+Paragraph by paragraph through a `Translator`; maths, citations, references and commands travel as
+anchors and come back, or the paragraph stays as it was. Boxes always come from the new compile.
+Must not change how a paper looks (`restyle` does).
 
 Source: data synthesis specification, section 3.13.
 """
@@ -10,104 +10,14 @@ Source: data synthesis specification, section 3.13.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from nanovl.core.config import nearest
 from nanovl.core.errors import ConfigError
 from nanovl.synth.tex.translate import Translator
 
-__all__ = ["Style", "TranslatedText", "style_options", "translate_folder", "translate_text"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Style:
-    """How to typeset; None leaves it as the author had it.
-
-    Attributes:
-        font, mono_font: OpenType family names.
-        columns: 1 or 2.
-        size_pt: Size of the running text.
-        width_mm, height_mm: Of the page, both or none.
-        margin_mm: On all sides.
-        line_spacing: Factor.
-    """
-
-    font: str | None = None
-    mono_font: str | None = None
-    columns: int | None = None
-    size_pt: float | None = None
-    width_mm: float | None = None
-    height_mm: float | None = None
-    margin_mm: float | None = None
-    line_spacing: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.columns not in (None, 1, 2):
-            raise ConfigError(f"columns {self.columns}; expected 1 or 2")
-        if (self.width_mm is None) != (self.height_mm is None):
-            raise ConfigError("width_mm and height_mm belong together; give both or none")
-        for name, low, high in (
-            ("size_pt", 4, 40), ("width_mm", 40, 1200), ("height_mm", 40, 1200),
-            ("margin_mm", 1, 200), ("line_spacing", 0.5, 3),
-        ):  # fmt: skip
-            value = getattr(self, name)
-            if value is not None and not low <= value <= high:
-                raise ConfigError(f"{name} {value}; expected {low} to {high}")
-        for name in ("font", "mono_font"):
-            value = getattr(self, name)
-            if value is not None and not re.fullmatch(r"[\w .+-]+", value):
-                raise ConfigError(f"{name} {value!r}; expected a family name")
-
-    def options(self) -> tuple[str, ...]:
-        """TeX code for `compile_document(options=...)`."""
-        out = []
-        if self.width_mm is not None:
-            out.append(f"\\def\\ngtwidth{{{self.width_mm:g}mm}}")
-            out.append(f"\\def\\ngtheight{{{self.height_mm:g}mm}}")
-        margin = self.margin_mm
-        if margin is None and self.width_mm is not None and self.height_mm is not None:
-            margin = round(min(self.width_mm, self.height_mm) / 9, 2)
-        if margin is not None:
-            out.append(f"\\def\\ngtmargin{{{margin:g}mm}}")
-        for name, macro in (("font", "ngtfont"), ("mono_font", "ngtmonofont")):
-            if getattr(self, name) is not None:
-                out.append(f"\\def\\{macro}{{{getattr(self, name)}}}")
-        if self.columns is not None:
-            out.append(f"\\def\\ngtcolumns{{{self.columns}}}")
-        if self.size_pt is not None:
-            out.append(f"\\def\\ngtsize{{{self.size_pt:g}}}")
-        if self.line_spacing is not None:
-            out.append(f"\\def\\ngtspacing{{{self.line_spacing:g}}}")
-        return ("\\def\\ngtoptions{}", *out) if out else ()
-
-
-def style_options(settings: Iterable[str]) -> tuple[str, ...]:
-    """Options from words such as "columns=2".
-
-    Raises:
-        ConfigError: Unknown key, or a value out of range.
-    """
-    known = {f.name for f in fields(Style)}
-    values: dict[str, object] = {}
-    for word in settings:
-        key, mark, value = word.partition("=")
-        if key not in known or not mark:
-            raise ConfigError(
-                f"restyle {word!r}: expected KEY=VALUE with one of {', '.join(sorted(known))}"
-                f"{nearest(key, known)}"
-            )
-        try:
-            values[key] = (
-                value if key.endswith("font") else int(value) if key == "columns" else float(value)
-            )
-        except ValueError:
-            raise ConfigError(f"restyle {word!r}: {value!r} is no number") from None
-    return Style(**values).options()  # type: ignore[arg-type]
-
-
-# -- translation --------------------------------------------------------------------------------
+__all__ = ["TranslatedText", "translate_folder", "translate_text"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,6 +110,8 @@ def translate_text(text: str, translator: Translator) -> TranslatedText:
         )
     for (index, anchors), before, reply in zip(jobs, marked, replies, strict=True):
         problem = _problem(before, reply, anchors)
+        if not problem and reply.split() == before.split():
+            problem = "unchanged"
         if problem:
             kept.append(problem)
             kept_count += 1

@@ -26,7 +26,12 @@ def font_style(font: Font | None) -> int:
     """Bold 1, italic 2, mono 4, added up; from the font's name."""
     if font is None:
         return 0
-    name = font.style_name
+    if font.style is None:
+        font.style = _style_of(font.style_name)
+    return font.style
+
+
+def _style_of(name: str) -> int:
     style = 0
     if re.search(r"bold|black|heavy|cmbx|cmb1|cmssbx|ecbx|sfbx|-b\b|bx\d|medi(?!um)|demi", name):
         style |= _BOLD

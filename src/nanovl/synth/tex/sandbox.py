@@ -2,8 +2,10 @@
 
 With bubblewrap the program sees the TeX tree and the font cache (both read-only) and its work
 folder, nothing else of the machine. Without it a weaker mode is left, said once as a warning: TeX's
-own rules for opening files, no shell, no sockets and the limits; sources that run Lua code are
-refused before (`source.check_text`). Must not interpret what the program made.
+own rules for opening files (nothing above the job's folder), Lua's file functions narrowed to the
+job's folder and the TeX tree (nanovl-gt-guard.lua), no shell, no sockets, and the limits. Then only
+these rules stand between a source and the machine, not the kernel; BibTeX, Biber and Ghostscript
+(which runs with -dSAFER) have their own. Must not interpret what the program made.
 
 Source: data synthesis specification, section 3.18.
 """
@@ -12,6 +14,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -31,6 +34,7 @@ _logger = logging.getLogger(__name__)
 _INSIDE = "/job"  # where the work folder appears
 _HOOKS = "/hooks"
 _CACHE = "/texcache"
+_TIMES = ".processor-time"
 _NAMES = "luatex-cache/generic/names"
 
 
@@ -92,8 +96,8 @@ def _has_bubblewrap() -> bool:
         if trial.returncode == 0:
             return True
     _logger.warning(
-        "bubblewrap is %s; TeX runs under its own file rules and process limits only. On Debian "
-        "and Ubuntu: apt install bubblewrap",
+        "bubblewrap is %s; TeX runs under its own file rules, a Lua guard and process limits only, "
+        "no namespace keeps it from the machine. On Debian and Ubuntu: apt install bubblewrap",
         "not installed" if program is None else "not permitted here",
     )
     return False
@@ -110,6 +114,7 @@ def _tree() -> tuple[str, ...]:
         "/etc/texmf", "/etc/fonts", "/etc/ghostscript", "/etc/alternatives", "/etc/ld.so.cache",
         "/etc/libpaper.d", "/etc/papersize", "/etc/paperspecs", "/var/cache/fontconfig",
         "/usr/share/lmodern", "/usr/share/tex-gyre", "/usr/share/texlive-doc",
+        "/usr/share/perl", "/usr/share/perl5", "/etc/perl",
     ]  # fmt: skip
     engine = shutil.which("lualatex")
     if engine is not None:
@@ -136,6 +141,7 @@ class Sandbox:
     ) -> None:
         self.work = work.resolve()
         self.limits = limits or Limits()
+        self.cpu_s = 0.0  # of every program so far
         self.is_isolated = _has_bubblewrap() if isolate is not False else False
         if isolate and not self.is_isolated:
             raise BackendError(
@@ -176,7 +182,11 @@ class Sandbox:
         settings = self._settings(environment or {}, writes_cache)
         if not writes_cache:
             self._copy_font_names()
-        inner = list(command)
+        # Processor time is lost on its way out of a namespace: a shell beside the program notes it.
+        times = self.work / _TIMES
+        times.unlink(missing_ok=True)
+        note = f'"$@"; code=$?; times > {_TIMES}; exit $code'
+        inner = ["/bin/sh", "-c", note, "sh", *command]
         if self.is_isolated:
             inner = [*self._wrapper(settings, writes_cache), *inner]
         seconds = cpu_s or limits.cpu_s
@@ -213,6 +223,9 @@ class Sandbox:
         spent = (after.children_user + after.children_system) - (
             before.children_user + before.children_system
         )
+        spent = max(spent, _noted(times))
+        times.unlink(missing_ok=True)
+        self.cpu_s += spent
         if not failure:
             failure = _limit_met(code, output, spent, seconds)
         return Finished(
@@ -261,6 +274,9 @@ class Sandbox:
             "error_line": "254",
             "half_error_line": "238",
         }
+        if not inside:
+            # Read by the hooks: what Lua may open beside the job's folder (nanovl-gt-guard.lua).
+            settings["TEXGT_GUARD"] = ":".join([*_tree(), hooks, cache_folder])
         settings.update(extra)
         return settings
 
@@ -278,6 +294,16 @@ class Sandbox:
         for name in sorted(settings):
             words += ["--setenv", name, settings[name]]
         return [*words, "--"]
+
+
+def _noted(path: Path) -> float:
+    """Seconds of the last line of the shell's `times`: user and system of what it ran."""
+    try:
+        lines = path.read_text("ascii").split("\n")
+    except (OSError, UnicodeDecodeError):
+        return 0.0
+    parts = re.findall(r"(\d+)m(\d+(?:\.\d+)?)s", lines[1] if len(lines) > 1 else "")
+    return sum(60 * int(minutes) + float(seconds) for minutes, seconds in parts)
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

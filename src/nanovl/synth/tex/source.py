@@ -9,21 +9,18 @@ Source: data synthesis specification, sections 3.4, 3.17, 3.18.
 
 from __future__ import annotations
 
-import gzip
-import io
 import re
 import shutil
-import tarfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from nanovl.synth.base import Reject
 from nanovl.synth.tex.sandbox import Sandbox
+from nanovl.synth.tex.unpack import unpack
 
 __all__ = ["Source", "check_text", "prepare", "strip_comments"]
 
-_MAX_BYTES = 200 << 20
 _TEXT_SUFFIXES = frozenset({".tex", ".ltx", ".sty", ".cls", ".bbl", ".bib", ".bst", ".clo", ".cfg",
                             ".def", ".tikz"})  # fmt: skip
 _MAIN_NAMES = ("main", "ms", "paper", "manuscript", "root", "article", "arxiv", "submission")
@@ -120,7 +117,7 @@ def prepare(source: Path, work: Path, sandbox: Sandbox, *, main: str | None = No
     """
     if not source.exists():
         raise Reject("missing_source", f"{source} does not exist")
-    _unpack(source, work)
+    unpack(source, work)
     texts = _decode(work)
     name = main or _find_main(texts)
     if name not in texts:
@@ -135,7 +132,7 @@ def prepare(source: Path, work: Path, sandbox: Sandbox, *, main: str | None = No
         match = pattern.search(stripped)
         if match:
             raise Reject(reason, f"{name}: {match.group(0)[:60]}; no PDF engine can print it")
-    _convert_postscript(work, sandbox)
+    _convert_postscript(work, sandbox, "\n".join(texts.values()))
     job = re.sub(r"[^A-Za-z0-9_-]", "-", Path(name).stem) or "main"
     body = "\n".join(
         strip_comments(texts[p]) for p in sorted(texts) if p.endswith((".tex", ".ltx"))
@@ -163,78 +160,6 @@ def _reachable(texts: dict[str, str], main: str) -> list[str]:
     return sorted(found)
 
 
-# -- unpacking ----------------------------------------------------------------------------------
-
-
-def _unpack(source: Path, work: Path) -> None:
-    if source.is_dir():
-        total = 0
-        for path in sorted(source.rglob("*")):
-            if path.is_symlink() or not path.is_file():
-                continue
-            total += path.stat().st_size
-            if total > _MAX_BYTES:
-                raise Reject("too_large", f"{source.name} has more than {_MAX_BYTES >> 20} MB")
-            target = work / path.relative_to(source)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if path.name.endswith((".tex.gz", ".bib.gz", ".eps.gz", ".cls.gz", ".sty.gz")):
-                target.with_suffix("").write_bytes(_gunzip(path.read_bytes(), path.name))
-            else:
-                shutil.copyfile(path, target)
-        return
-    data = source.read_bytes()
-    if len(data) > _MAX_BYTES:
-        raise Reject("too_large", f"{source.name} has more than {_MAX_BYTES >> 20} MB")
-    name = source.name
-    if data[:2] == b"\x1f\x8b":
-        data = _gunzip(data, name)
-        name = re.sub(r"\.(gz|tgz)$", lambda m: ".tar" if m[1] == "tgz" else "", name)
-    if _is_tar(data):
-        _untar(data, work, name)
-        return
-    stem = name if name.endswith((".tex", ".ltx", ".dtx")) else f"{name}.tex"
-    (work / stem.lstrip(".")).write_bytes(data)
-
-
-def _gunzip(data: bytes, name: str) -> bytes:
-    try:
-        with gzip.GzipFile(fileobj=io.BytesIO(data)) as stream:
-            out = stream.read(_MAX_BYTES + 1)
-    except (OSError, EOFError) as error:
-        raise Reject("damaged_archive", f"{name}: {error}") from error
-    if len(out) > _MAX_BYTES:
-        raise Reject("too_large", f"{name} unpacks to more than {_MAX_BYTES >> 20} MB")
-    return out
-
-
-def _is_tar(data: bytes) -> bool:
-    return len(data) >= 512 and data[257:262] == b"ustar"
-
-
-def _untar(data: bytes, work: Path, name: str) -> None:
-    total = 0
-    try:
-        with tarfile.open(fileobj=io.BytesIO(data)) as archive:
-            for member in archive:
-                path = PurePosixPath(member.name)
-                if path.is_absolute() or ".." in path.parts:
-                    raise Reject("forbidden_path", f"{name} has the member {member.name!r}")
-                if member.issym() or member.islnk():
-                    raise Reject("forbidden_path", f"{name} has the link {member.name!r}")
-                if not member.isfile():
-                    continue
-                total += member.size
-                if total > _MAX_BYTES:
-                    raise Reject("too_large", f"{name} unpacks to over {_MAX_BYTES >> 20} MB")
-                stream = archive.extractfile(member)
-                if stream is not None:
-                    target = work.joinpath(*path.parts)
-                    target.parent.mkdir(parents=True, exist_ok=True)
-                    target.write_bytes(stream.read())
-    except tarfile.TarError as error:
-        raise Reject("damaged_archive", f"{name}: {error}") from error
-
-
 # -- reading ------------------------------------------------------------------------------------
 
 
@@ -252,6 +177,9 @@ def _decode(work: Path) -> dict[str, str]:
             break
     texts: dict[str, str] = {}
     for name, data in raw.items():
+        if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+            data = data.decode("utf-16", "replace").encode()
+            (work / name).write_bytes(data)
         try:
             text = data.decode("utf-8-sig")
         except UnicodeDecodeError:
@@ -281,10 +209,10 @@ def _find_main(texts: dict[str, str]) -> str:
     return min(candidates)[3]
 
 
-def _convert_postscript(work: Path, sandbox: Sandbox) -> None:
+def _convert_postscript(work: Path, sandbox: Sandbox, text: str) -> None:
     for path in sorted([*work.rglob("*.eps"), *work.rglob("*.ps"), *work.rglob("*.EPS")]):
         target = path.with_suffix(".pdf")
-        if target.exists():
+        if target.exists() or path.stem not in text:
             continue
         inside = path.relative_to(work).as_posix()
         result = sandbox.run(
@@ -295,7 +223,7 @@ def _convert_postscript(work: Path, sandbox: Sandbox) -> None:
             ],
             cpu_s=30,
         )  # fmt: skip
-        if result.failure or not target.exists():
+        if result.failure or result.code != 0 or not target.exists():
             raise Reject(
                 result.failure or "bad_figure", f"{inside}: Ghostscript could not convert it"
             )

@@ -17,7 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from nanovl.synth.tex.assemble import Block, Page
+from nanovl.synth.tex.blocks import Block, Page
 from nanovl.synth.tex.glyphs import UNKNOWN
 from nanovl.synth.tex.maths import Converter
 
@@ -41,7 +41,8 @@ class Check:
     Attributes:
         glyphs: Glyphs that print something.
         found: Of those, with a character of the PDF at their origin (within 0.6 points).
-        same: Of those found, with the same text.
+        same: Of those found, with the same text, look-alikes counted as equal (`_ALIKE`).
+        identical: Of those found, with the very same text.
         chars: Characters of the PDF that print something.
         covered: Of those, with one of our glyphs at their origin.
         unknown: Glyphs without Unicode, drawings excluded.
@@ -54,6 +55,7 @@ class Check:
     glyphs: int = 0
     found: int = 0
     same: int = 0
+    identical: int = 0
     chars: int = 0
     covered: int = 0
     unknown: int = 0
@@ -68,6 +70,7 @@ class Check:
         out = asdict(self)
         out["reasons"] = list(self.reasons or [])
         out["pos"] = round(self.found / self.glyphs, 5) if self.glyphs else 1.0
+        out["uni_identical"] = round(self.identical / self.found, 5) if self.found else 1.0
         out["uni"] = round(self.same / self.found, 5) if self.found else 1.0
         return out
 
@@ -173,6 +176,7 @@ def check_page(
         if other.found > check.found:
             # pdfium decodes more names than pdfplumber; each keeps what it is better at.
             other.same = max(other.same, check.same)
+            other.identical = max(other.identical, check.identical)
             check = other
     check.unclassified = len([i for i in page.stray if i.text.strip()])
     numbers = sorted({n for b in page.blocks for n in b.maths})
@@ -235,11 +239,14 @@ def _compare(ours: Sequence[tuple[float, float, str, bool]], theirs: Sequence[Ch
         found = found if found >= 0 else near[0]
         for k in near:
             hit[k] = 1
-        joined = "".join(theirs[k][2] for k in near)
-        if (
+        near_texts = [theirs[k][2] for k in near]
+        if text in near_texts or text == "".join(near_texts):
+            check.identical += 1
+            check.same += 1
+        elif (
             _same(text, theirs[found][2])
-            or _same(text, joined)
-            or any(_same(text, theirs[k][2]) for k in near)
+            or _same(text, "".join(near_texts))
+            or any(_same(text, other) for other in near_texts)
         ):
             check.same += 1
     check.covered = sum(hit)

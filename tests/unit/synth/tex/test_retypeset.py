@@ -10,7 +10,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from nanovl.core.errors import BackendError, ConfigError
-from nanovl.synth.tex.retypeset import style_options, translate_text
+from nanovl.synth.tex.restyle import style_options
+from nanovl.synth.tex.retypeset import translate_text
 from nanovl.synth.tex.translate import EndpointTranslator, MBartTranslator, PseudoTranslator
 
 TEXT = r"""\documentclass{article}

@@ -2,6 +2,8 @@
 -- Loaded by nanovl-gt.sty; writes <jobname>-gt.jsonl in the current folder and nothing else.
 -- Source: data synthesis specification, sections 3.6 to 3.11.
 
+if os.getenv("TEXGT_GUARD") then require("nanovl-gt-guard") end
+
 local d = node.direct
 local getid, getsubtype, getnext, getlist = d.getid, d.getsubtype, d.getnext, d.getlist
 local getfield, getattribute = d.getfield, d.get_attribute
@@ -40,7 +42,8 @@ local A_CLASS, A_INST, A_TABLE = number_of.class, number_of.inst, number_of.tabl
 local PICTURE = 7
 
 local USER_ID = 1852270196
-local gt = { is_draft = false, horigin = 4736286, vorigin = 4736286 }
+local gt = { is_draft = false, horigin = 4736286, vorigin = 4736286, max_pages = 400,
+  frame = 0 }
 nanovl_gt = gt
 local file
 local fonts_used = {}
@@ -360,8 +363,12 @@ end
 
 local pages = 0
 local function shipout(head)
-  if gt.is_draft then return true end
   pages = pages + 1
+  if pages > gt.max_pages then
+    texio.write_nl("log", "! nanovl-gt: more than " .. gt.max_pages .. " pages.")
+    os.exit(3, true)
+  end
+  if gt.is_draft then return true end
   events, count = {}, 0
   par, line, row, cell, column = 0, 0, 0, 0, 0
   last_list, last_context, context = nil, nil, 1
@@ -375,9 +382,10 @@ local function shipout(head)
   else
     enter(box, x, y + getfield(box, "height"), true)
   end
-  local rotation = string.match(pdf.getpageattributes() or "", "/Rotate%s+(%-?%d+)") or "0"
-  out(format('["page",%d,%d,%.0f,%.0f,%s,[%s]]', pages, tex.count[0], tex.pagewidth, tex.pageheight,
-    rotation, concat(events, ",")))
+  local rotation = string.match((gt.pageattr or "") .. (pdf.getpageattributes() or ""),
+    "/Rotate%s+(%-?%d+)") or "0"
+  out(format('["page",%d,%d,%.0f,%.0f,%s,[%s],%d]', pages, tex.count[0], tex.pagewidth,
+    tex.pageheight, rotation, concat(events, ","), gt.frame))
   events = nil
   return true
 end
@@ -418,6 +426,43 @@ local function linebreak(head, group)
   end
   out(format('["par",%d,%d,%s]', paragraphs, tex.inputlineno, quote(status.filename or "")))
   return true
+end
+
+-- Footnotes -----------------------------------------------------------------------------------
+
+-- Classes with footnotes of their own making (title notes, addresses) still hand them to TeX as
+-- insertions; what nothing has claimed in there is a footnote (floats are no insertions).
+local notes = 500000
+local function claim(n, inst)
+  while n do
+    local id = getid(n)
+    if id == GLYPH then
+      local class = getattribute(n, A_CLASS) or 0
+      if class == 0 or class == 2 or class == 14 then
+        d.set_attribute(n, A_CLASS, 10)
+        d.set_attribute(n, A_INST, inst)
+      end
+    elseif id == HLIST or id == VLIST then
+      claim(getlist(n), inst)
+    elseif id == DISC then
+      local replace = getfield(n, "replace")
+      if replace then claim(replace, inst) end
+    end
+    n = getnext(n)
+  end
+end
+
+local function before_page()
+  if gt.is_draft then return end
+  local n = tex.lists.contrib_head
+  n = n and todirect(n)
+  while n do
+    if getid(n) == INS then
+      notes = notes + 1
+      claim(getfield(n, "head"), notes)
+    end
+    n = getnext(n)
+  end
 end
 
 -- Maths lists --------------------------------------------------------------------------------
@@ -640,7 +685,9 @@ local function font_data(id)
   local data = copies[id]
   if data == nil then
     data = font.getfont(id)
-    if not (data and data.characters and next(data.characters) and data.type) then
+    -- For classic fonts the ordinary getter may give a stub without the virtual characters.
+    if not (data and data.characters and next(data.characters) and data.type)
+      or data.type == "unknown" then
       data = font.getcopy(id) or data or false
     end
     copies[id] = data
@@ -662,8 +709,9 @@ local function flatten(id, char, dx, dy, parts, depth)
   for _, command in ipairs(info.commands) do
     local name = command[1]
     if name == "font" then
+      -- Fonts the engine read itself name base fonts by number, those of Lua by place in a list.
       local base = data.fonts and data.fonts[command[2]]
-      current = base and base.id or current
+      current = base and base.id or not data.fonts and command[2] or current
       if current == 0 then current = id end
     elseif name == "char" or name == "slot" then
       local base, code = current, command[2]
@@ -710,6 +758,34 @@ local function write_fonts()
       again = true
       done[id] = true
       local data = font_data(id) or {}
+      -- OpenType fonts say where a glyph's ink begins and ends, in units of the design.
+      local raw = data.shared and data.shared.rawdata
+      local outlines = raw and raw.descriptions
+      local units = raw and raw.metadata and raw.metadata.units or data.units or 1000
+      local unit = (data.size or 0) / (units > 0 and units or 1000)
+      -- Larger sizes of a delimiter or accent hang on a chain that begins with the named one.
+      local smaller, chain = {}, {}
+      if (data.encodingbytes or 0) ~= 2 then
+        for code, info in pairs(data.characters or {}) do
+          if info.next and info.next ~= code then smaller[info.next] = code end
+          for _, part in pairs(info.extensible or {}) do
+            if type(part) == "number" and part ~= 0 and part ~= code then
+              smaller[part] = smaller[part] or code
+            end
+          end
+        end
+        local used = {}
+        for code in pairs(fonts_used[id]) do used[#used + 1] = code end
+        table.sort(used)
+        for _, code in ipairs(used) do
+          local root, steps = code, 0
+          while smaller[root] and steps < 12 do root, steps = smaller[root], steps + 1 end
+          if root ~= code then
+            chain[#chain + 1] = format("[%d,%d]", code, root)
+            fonts_used[id][root] = true
+          end
+        end
+      end
       local codes = {}
       for code in pairs(fonts_used[id]) do codes[#codes + 1] = code end
       table.sort(codes)
@@ -723,8 +799,11 @@ local function write_fonts()
           for k2, v in ipairs(part) do part[k2] = format("%.0f", v) end
           texts[j] = "[" .. concat(part, ",") .. "]"
         end
-        chars[i] = format('[%d,%.0f,%.0f,%.0f,%s,[%s]]', code, info.width or 0, info.height or 0,
-          info.depth or 0, quote(tounicode(info.tounicode)), concat(texts, ","))
+        local ink = outlines and outlines[code] and outlines[code].boundingbox
+        local sides = ""
+        if ink then sides = format(",%.0f,%.0f", ink[1] * unit, ink[3] * unit) end
+        chars[i] = format('[%d,%.0f,%.0f,%.0f,%s,[%s]%s]', code, info.width or 0, info.height or 0,
+          info.depth or 0, quote(tounicode(info.tounicode)), concat(texts, ","), sides)
       end
       local shared = data.shared and data.shared.rawdata and data.shared.rawdata.metadata or {}
       local params = data.parameters or {}
@@ -734,6 +813,7 @@ local function write_fonts()
         quote(data.filename and tostring(data.filename):match("[^/]*$") or ""),
         params.quad or params[6] or 0, (params.slant or 0) ~= 0 and "1" or "0",
         concat(chars, ",")))
+      if #chain > 0 then out(format('["chain",%d,[%s]]', id, concat(chain, ","))) end
     end
     -- Flattening may have named characters of fonts already written.
   end
@@ -752,6 +832,7 @@ end
 luatexbase.add_to_callback("pre_mlist_to_hlist_filter", before_math, "nanovl-gt.before")
 luatexbase.add_to_callback("post_mlist_to_hlist_filter", after_math, "nanovl-gt.after")
 luatexbase.add_to_callback("post_linebreak_filter", linebreak, "nanovl-gt.lines")
+luatexbase.add_to_callback("buildpage_filter", before_page, "nanovl-gt.notes")
 luatexbase.add_to_callback("pre_shipout_filter", shipout, "nanovl-gt.shipout")
 luatexbase.add_to_callback("wrapup_run", gt.finish, "nanovl-gt.finish")
 return gt
