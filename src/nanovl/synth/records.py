@@ -30,7 +30,7 @@ def sample_records(sample: Sample) -> list[Record]:
 def _record(sample: Sample, task: Task, number: int) -> Record:
     data: dict[str, Any] = {
         "id": f"{sample.id}-{number:02d}",
-        "messages": list(task.messages) if task.messages else _turns(sample, task),
+        "messages": _dialogue(sample, task) if task.messages else _turns(sample, task),
         "reasoning": None if task.trace else "off",
         "source": sample.generator,
         "task": task.task,
@@ -55,20 +55,34 @@ def _record(sample: Sample, task: Task, number: int) -> Record:
     return Record.from_json(data, where=f"{sample.id}, task {task.task}")
 
 
+def _fragment(sample: Sample, media: Media) -> dict[str, Any]:
+    fragment: dict[str, Any] = {"type": media.kind, media.kind: media_file_name(sample, media)}
+    if media.kind != "audio":
+        fragment["metadata"] = {"width": media.width, "height": media.height, **media.extra}
+    elif media.extra:
+        fragment["metadata"] = dict(media.extra)
+    return fragment
+
+
+def _dialogue(sample: Sample, task: Task) -> list[dict[str, Any]]:
+    """The messages of a task, names of its media replaced by files."""
+    known = {m.name: m for m in sample.media}
+    found = []
+    for message in task.messages or ():
+        content = message.get("content")
+        if isinstance(content, list):
+            content = [
+                _fragment(sample, known[part[part["type"]]]) if part["type"] != "text" else part
+                for part in content
+            ]
+            message = {**message, "content": content}
+        found.append(dict(message))
+    return found
+
+
 def _turns(sample: Sample, task: Task) -> list[dict[str, Any]]:
     known = {m.name: m for m in sample.media}
-    shown = []
-    for name in task.media:
-        media = known[name]
-        fragment: dict[str, Any] = {
-            "type": media.kind,
-            media.kind: media_file_name(sample, media),
-        }
-        if media.kind != "audio":
-            fragment["metadata"] = {"width": media.width, "height": media.height, **media.extra}
-        elif media.extra:
-            fragment["metadata"] = dict(media.extra)
-        shown.append(fragment)
+    shown = [_fragment(sample, known[name]) for name in task.media]
     answer = task.answer_text
     if task.trace:
         answer = f"<think>\n{task.trace.strip()}\n</think>\n\n{answer}"

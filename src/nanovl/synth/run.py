@@ -1,37 +1,36 @@
-"""Many shards on many cores: worker processes here, or Ray tasks anywhere.
+"""Data sets from shards: what is there is kept, the rest is made by workers.
 
-What is complete is kept, so a run that was killed is continued by the same call. A worker that dies
-is replaced and its shard made again; a sample that killed its worker three times is given up under
-the reason "crash" and written down, so that later runs skip it too. Must not know what generators
-do.
+A run that was killed is continued by the same call. One call may make several data sets with one
+set of workers. Must not know what generators do, nor how workers are started.
 
 Source: data synthesis specification, sections 18.2 to 18.4.
 """
 
 from __future__ import annotations
 
-import json
 import math
-import multiprocessing
-import os
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator as Steps, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
 from nanovl.core.config import to_dict
-from nanovl.core.errors import ConfigError, NanoVLError, missing_extra
+from nanovl.core.errors import CapacityError, ConfigError, NanoVLError
 from nanovl.core.events import Event, OnEvent, ignore_event
-from nanovl.synth.base import config_hash
+from nanovl.synth.base import Generator as Maker, config_hash
+from nanovl.synth.claim import alone, claim, undo
+from nanovl.synth.cluster import Needs, on_ray
+from nanovl.synth.join import join
+from nanovl.synth.journal import position
+from nanovl.synth.pool import OnTick, Outcome, in_processes
 from nanovl.synth.registry import create
-from nanovl.synth.shards import Shard, done, join, make_shard
+from nanovl.synth.schedule import Queue
+from nanovl.synth.shards import Shard, done, make_shard
 
-__all__ = ["Job", "Totals", "plan_shards", "run"]
-
-_KILLS = 3  # worker deaths on one sample after which it is given up
+__all__ = ["Job", "Totals", "plan_shards", "run", "run_all"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +46,7 @@ class Job:
         split: "train", "val", ...
         shard_size: Indices per shard.
         timeout_s: Longest time for one attempt.
+        needs: What Ray sets aside for a shard.
     """
 
     generator: str
@@ -57,6 +57,7 @@ class Job:
     split: str = "train"
     shard_size: int = 500
     timeout_s: float = 60.0
+    needs: Needs = field(default_factory=Needs)
 
     def __post_init__(self) -> None:
         for name in ("count", "shard_size"):
@@ -64,6 +65,8 @@ class Job:
                 raise ConfigError(f"synth {name}: got {getattr(self, name)}, expected at least 1")
         if self.start < 0:
             raise ConfigError(f"synth start: got {self.start}, expected at least 0")
+        if self.timeout_s <= 0:
+            raise ConfigError(f"synth timeout_s: got {self.timeout_s}, expected more than 0")
 
 
 @dataclass(kw_only=True)
@@ -74,10 +77,12 @@ class Totals:
         samples, records, media: Written.
         lost: Indices all of whose attempts were rejected.
         rejects: Attempts by reason.
+        examples: One message per reason.
         seconds: Wall time of this call.
         cpu_s: Processor time of the shards, earlier runs included.
         reused: Shards that were complete before.
         path: The records in the released layout.
+        error: Why the data set could not be completed; "" when it was.
     """
 
     samples: int = 0
@@ -85,16 +90,24 @@ class Totals:
     media: int = 0
     lost: int = 0
     rejects: dict[str, int] = field(default_factory=dict)
+    examples: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
     cpu_s: float = 0.0
     reused: int = 0
     path: Path | None = None
+    error: str = ""
+
+    @property
+    def per_s_per_core(self) -> float:
+        """Samples per second of processor time."""
+        return self.samples / self.cpu_s if self.cpu_s else 0.0
 
     def add(self, shard: Mapping[str, Any]) -> None:
         """Count a shard's done file."""
         for name in ("samples", "records", "media", "lost", "cpu_s"):
             setattr(self, name, getattr(self, name) + shard[name])
         self.rejects = dict(sorted((Counter(self.rejects) + Counter(shard["rejects"])).items()))
+        self.examples = {**shard.get("examples", {}), **self.examples}
 
 
 def plan_shards(job: Job) -> list[Shard]:
@@ -119,6 +132,7 @@ def run(
     *,
     workers: int = 1,
     ray: str | None = None,
+    verify: bool = False,
     on_event: OnEvent = ignore_event,
 ) -> Totals:
     """Make a data set, or what is missing of it.
@@ -127,245 +141,198 @@ def run(
         job: What to make.
         workers: Processes (with Ray: tasks at a time); 1 works in this process.
         ray: "local" or the address of a Ray cluster; None uses processes of this machine.
-        on_event: Told about finished shards.
+        verify: Read complete shards again and compare their hashes.
+        on_event: Told about progress.
 
     Returns:
         Totals over all shards, those that were there included.
 
     Raises:
-        ConfigError: Unknown generator or settings, or the folder holds another data set.
+        ConfigError: Unknown generator or settings, the folder holds another data set, or cannot be
+            written.
         BackendError: Something the generator needs is missing.
+        CapacityError: The disk is full.
     """
-    begun = time.monotonic()
-    if workers < 1:
-        raise ConfigError(f"synth workers: got {workers}, expected at least 1")
     generator = create(job.generator, job.config)
     for requirement in generator.requires:
         requirement.check()
-    _claim(job, generator.version, config_hash(generator.config), to_dict(generator.config))
-    shards = plan_shards(job)
-    totals = Totals()
-    missing = []
-    for shard in shards:
-        found = done(shard, generator)
-        if found is None:
-            missing.append(shard)
-        else:
-            totals.add(found)
-            totals.reused += 1
-    if ray is not None:
-        results = _on_ray(missing, workers, ray)
-    elif workers == 1:
-        results = (make_shard(shard, generator) for shard in missing)
-    else:
-        results = _in_processes(missing, workers)
-    for result in results:
-        totals.add(result)
-        ready = totals.samples + totals.lost
-        rate = (totals.samples / totals.cpu_s) if totals.cpu_s else 0.0
-        on_event(
-            Event(
-                name=job.generator,
-                done=ready,
-                total=job.count,
-                unit="samples",
-                data={"per_s_per_core": rate, "rejects": totals.rejects},
-            )
+    with alone(job.out):
+        (totals,) = run_all(
+            [(job, generator)],
+            workers=workers,
+            ray=ray,
+            verify=verify,
+            here=workers == 1 and ray is None,
+            on_event=on_event,
         )
-    totals.path = join(job.out, shards)
-    totals.seconds = time.monotonic() - begun
     return totals
 
 
-def _claim(job: Job, version: str, digest: str, config: Mapping[str, Any]) -> None:
-    """Write what the folder is for, or refuse one that is for something else."""
-    path = job.out / "synth.json"
-    wanted = {
+def run_all(
+    jobs: Sequence[tuple[Job, Maker]],
+    *,
+    workers: int = 1,
+    ray: str | None = None,
+    verify: bool = False,
+    keep_going: bool = False,
+    here: bool = False,
+    on_event: OnEvent = ignore_event,
+) -> list[Totals]:
+    """Make several data sets with the same workers; totals in the same order.
+
+    Args:
+        jobs: Data sets in folders of their own, and their generators.
+        workers, ray, verify, on_event: See `run`.
+        keep_going: A data set that cannot be made is left with `Totals.error`, the others are
+            completed; a full disk ends everything.
+        here: Work in this process, where a crash of a sample is a crash of the run.
+
+    Raises:
+        NanoVLError: See `run`.
+    """
+    if workers < 1:
+        raise ConfigError(f"synth workers: got {workers}, expected at least 1")
+    begun = time.monotonic()
+    book = _Book([job for job, _ in jobs], workers, on_event)
+    for job, generator in jobs:
+        claim(job.out, _identity(job, generator), to_dict(generator.config), job.count)
+    shards = []
+    for number, (job, generator) in enumerate(jobs):
+        for shard in plan_shards(job):
+            found = done(shard, generator, verify=verify)
+            if found is None:
+                undo(shard)
+                shards.append(shard)
+            else:
+                book.add(number, found)
+    book.queue = Queue(shards, book.known)
+    makers = {job.out: generator for job, generator in jobs} if here else None
+    with closing(_outcomes(book, workers, ray, makers)) as outcomes:
+        for outcome in outcomes:
+            number = book.number_of[outcome.shard.out]
+            if outcome.error is not None:
+                if isinstance(outcome.error, CapacityError) or not keep_going:
+                    raise outcome.error
+                book.totals[number].error = str(outcome.error)
+                book.queue.drop(outcome.shard.out)
+            elif outcome.result is not None:
+                book.totals[number].add(outcome.result)
+                book.made.add(number)
+    book.tick([])
+    for number, (job, _) in enumerate(jobs):
+        totals = book.totals[number]
+        if not totals.error:
+            totals.path = join(job.out, plan_shards(job), changed=verify or number in book.made)
+        totals.seconds = time.monotonic() - begun
+    return book.totals
+
+
+def _identity(job: Job, generator: Maker) -> dict[str, Any]:
+    """What a data set's folder is for."""
+    return {
         "generator": job.generator,
-        "version": version,
-        "config_hash": digest,
+        "version": generator.version,
+        "config_hash": config_hash(generator.config),
         "split": job.split,
         "start": job.start,
         "shard_size": job.shard_size,
     }
-    if path.is_file():
-        found = json.loads(path.read_text(encoding="utf-8"))
-        changed = sorted(k for k, v in wanted.items() if found.get(k) != v)
-        if changed:
-            listed = ", ".join(f"{k} {found.get(k)!r} -> {wanted[k]!r}" for k in changed)
-            raise ConfigError(
-                f"{job.out}: holds a data set with other settings ({listed}); use another folder, "
-                "or the settings in its synth.json"
+
+
+class _Book:
+    """What is known of a run while it goes on."""
+
+    def __init__(self, jobs: Sequence[Job], workers: int, on_event: OnEvent) -> None:
+        self.number_of = {job.out: number for number, job in enumerate(jobs)}
+        if len(self.number_of) != len(jobs):
+            raise ConfigError("two data sets of one run have the same folder")
+        self.jobs = jobs
+        self.totals = [Totals() for _ in jobs]
+        self.known: dict[Path, list[Mapping[str, Any]]] = {job.out: [] for job in jobs}
+        self.made: set[int] = set()
+        self.queue = Queue([])
+        self._workers = workers
+        self._seen: dict[tuple[Path, int], int] = {}
+        self._on_event = on_event
+
+    def add(self, number: int, found: Mapping[str, Any]) -> None:
+        """A shard that was complete before."""
+        self.totals[number].add(found)
+        self.totals[number].reused += 1
+        self.known[self.jobs[number].out].append(found)
+
+    def tick(self, running: Sequence[Shard]) -> None:
+        """Say how far it is."""
+        at = [(shard, self._ready(shard)) for shard in running]
+        self._seen = {(s.out, s.number): n for s, n in at}
+        ready = sum(t.samples + t.lost for t in self.totals) + sum(n for _, n in at)
+        left = self.queue.seconds_left(at)
+        cpu = sum(t.cpu_s for t in self.totals)
+        rejects = sum((Counter(t.rejects) for t in self.totals), Counter[str]())
+        self._on_event(
+            Event(
+                name=", ".join(sorted({s.out.name for s in running})) or "made",
+                done=ready,
+                total=sum(job.count for job in self.jobs),
+                unit="samples",
+                data={
+                    "per_s_per_core": sum(t.samples for t in self.totals) / cpu if cpu else 0.0,
+                    "rejects": dict(sorted(rejects.items())),
+                    "seconds_left": None if left is None else left / self._workers,
+                },
             )
-    elif job.out.is_dir() and any(job.out.iterdir()):
-        raise ConfigError(f"{job.out}: is not empty and no synthesised data set; use a new folder")
-    job.out.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".tmp-{os.getpid()}-synth.json")
-    text = json.dumps(wanted | {"config": config, "count": job.count}, indent=1, sort_keys=True)
-    scratch.write_text(text + "\n", encoding="utf-8")
-    scratch.replace(path)
-    for left in job.out.rglob(".tmp-*"):  # of workers that were killed
-        left.unlink(missing_ok=True)
+        )
+
+    def _ready(self, shard: Shard) -> int:
+        """Indices a shard in work has behind it; one that is just complete does not fall back."""
+        index = position(shard)
+        return (
+            self._seen.get((shard.out, shard.number), 0) if index is None else index - shard.start
+        )
 
 
-# --- processes of this machine ------------------------------------------------------------------
+def _outcomes(
+    book: _Book, workers: int, ray: str | None, makers: Mapping[Path, Maker] | None
+) -> Steps[Outcome, None, None]:
+    if ray is not None:
+        needs = {job.out: job.needs for job in book.jobs}
+        named: dict[str, float] = {}
+        for need in needs.values():
+            for name, amount in need.resources.items():
+                named[name] = max(amount, named.get(name, 0.0))
+        return on_ray(
+            book.queue,
+            workers,
+            ray,
+            needs=lambda shard: needs[shard.out],
+            named=named,
+            on_tick=book.tick,
+        )
+    if makers is not None:
+        return _here(book.queue, makers, book.tick)
+    return in_processes(book.queue, workers, on_tick=book.tick)
 
 
-class _Worker:
-    """A process that makes one shard after the other."""
+def _here(
+    queue: Queue, generators: Mapping[Path, Maker], on_tick: OnTick
+) -> Steps[Outcome, None, None]:
+    """Shards made in this process."""
+    while len(queue):
+        shard = queue.pop()
+        told = time.monotonic()
 
-    def __init__(self) -> None:
-        context = multiprocessing.get_context("forkserver")
-        self.pipe, other = context.Pipe()
-        self.process = context.Process(target=_serve, args=(other, os.getpid()), daemon=True)
-        self.process.start()
-        other.close()
-        self.shard: Shard | None = None
-        self.index: int | None = None
+        def on_sample(index: int, shard: Shard = shard) -> None:
+            nonlocal told
+            if time.monotonic() - told > 0.5:
+                told = time.monotonic()
+                on_tick([shard])
 
-    def give(self, shard: Shard) -> None:
-        """Start on a shard."""
-        self.shard, self.index = shard, shard.start
-        self.pipe.send(shard)
-
-    def close(self) -> None:
-        """End the process."""
-        self.pipe.close()
-        self.process.terminate()
-        self.process.join(5)
-
-
-def _serve(pipe: Connection, parent: int) -> None:
-    """Body of a worker process; ends with its parent."""
-    import signal
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    while os.getppid() is not None:
         try:
-            shard: Shard = pipe.recv()
-        except (EOFError, OSError):
-            return
-        try:
-            generator = create(shard.generator, shard.config)
-            given_up = _given_up(shard)
-            if given_up:
-                generator = _Skipping(generator, given_up)
-            result = make_shard(
-                shard, generator, on_sample=lambda index: pipe.send(("at", index + 1))
+            outcome = Outcome(
+                shard=shard,
+                result=make_shard(shard, generators[shard.out], on_sample=on_sample),
             )
-            pipe.send(("done", result))
         except NanoVLError as error:
-            pipe.send(("error", error))
-        except BrokenPipeError:
-            return
-
-
-class _Skipping:
-    """A generator that gives some indices up."""
-
-    def __init__(self, generator: Any, indices: set[int]) -> None:
-        self._generator = generator
-        self._indices = indices
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._generator, name)
-
-    def generate(self, index: int, streams: Any) -> Any:
-        """As the generator, but for the given-up indices."""
-        from nanovl.synth.base import Reject
-
-        if index in self._indices:
-            raise Reject("crash", f"index {index} killed its worker {_KILLS} times")
-        return self._generator.generate(index, streams)
-
-
-def _crash_file(shard: Shard) -> Path:
-    return shard.out / "shards" / f"{shard.stem}.crashes.json"
-
-
-def _given_up(shard: Shard) -> set[int]:
-    try:
-        counts = json.loads(_crash_file(shard).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return set()
-    return {int(index) for index, count in counts.items() if count >= _KILLS}
-
-
-def _note_crash(shard: Shard, index: int) -> None:
-    path = _crash_file(shard)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        counts = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        counts = {}
-    counts[str(index)] = counts.get(str(index), 0) + 1
-    path.write_text(json.dumps(counts, sort_keys=True), encoding="utf-8")
-
-
-def _in_processes(shards: Sequence[Shard], count: int) -> Iterator[dict[str, Any]]:
-    waiting = list(reversed(shards))
-    workers = [_Worker() for _ in range(min(count, len(waiting)))]
-    try:
-        for worker in workers:
-            worker.give(waiting.pop())
-        while any(w.shard is not None for w in workers):
-            busy = {w.pipe: w for w in workers if w.shard is not None}
-            for pipe in wait(list(busy)):
-                worker = busy[pipe]  # type: ignore[index]
-                try:
-                    kind, value = worker.pipe.recv()
-                except (EOFError, OSError):
-                    assert worker.shard is not None
-                    _note_crash(worker.shard, worker.index or worker.shard.start)
-                    waiting.append(worker.shard)
-                    worker.close()
-                    workers[workers.index(worker)] = fresh = _Worker()
-                    fresh.give(waiting.pop())
-                    continue
-                if kind == "at":
-                    worker.index = value
-                elif kind == "error":
-                    raise value
-                else:
-                    worker.shard = None
-                    if waiting:
-                        worker.give(waiting.pop())
-                    yield value
-    finally:
-        for worker in workers:
-            worker.close()
-
-
-# --- Ray ------------------------------------------------------------------------------------------
-
-
-def _on_ray(shards: Sequence[Shard], count: int, address: str) -> Iterator[dict[str, Any]]:
-    """One task per shard; the shared folder must be the same on all nodes."""
-    try:
-        import ray
-    except ImportError:
-        raise missing_extra("ray", "ray", "synth --ray") from None
-    started = not ray.is_initialized()
-    if started:
-        where = None if address == "local" else address
-        options: dict[str, Any] = {"num_cpus": count} if where is None else {}
-        ray.init(address=where, include_dashboard=False, log_to_driver=False, **options)
-    try:
-        task = ray.remote(num_cpus=1, max_retries=2)(_ray_shard)
-        running: dict[Any, Shard] = {}
-        waiting = list(reversed(shards))
-        while waiting or running:
-            while waiting and len(running) < count:
-                shard = waiting.pop()
-                running[task.remote(shard)] = shard
-            ready, _ = ray.wait(list(running), num_returns=1)
-            for reference in ready:
-                running.pop(reference)
-                yield ray.get(reference)
-    finally:
-        if started:
-            ray.shutdown()
-
-
-def _ray_shard(shard: Shard) -> dict[str, Any]:
-    return make_shard(shard, create(shard.generator, shard.config))
+            outcome = Outcome(shard=shard, error=error)
+        queue.finish(shard, outcome.result)
+        yield outcome
