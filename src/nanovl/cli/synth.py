@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nanovl.cli import options
+from nanovl.cli import options, synth_gallery
 from nanovl.cli.console import Progress, fail, guarded, note, one_line, write, write_json
+from nanovl.cli.synth_check import check, export, filter_
+from nanovl.cli.synth_mix import mix
+from nanovl.cli.synth_model import qa, traces
 from nanovl.core.config import to_dict
 
 if TYPE_CHECKING:
@@ -23,6 +27,12 @@ synth = typer.Typer(
     pretty_exceptions_enable=False,
     no_args_is_help=True,
 )
+synth.command("mix")(mix)
+synth.command("qa")(qa)
+synth.command("traces")(traces)
+synth.command("check")(check)
+synth.command("filter")(filter_)
+synth.command("export")(export)
 
 
 @synth.callback()
@@ -65,7 +75,8 @@ def tex(
         typer.Option(
             "--export",
             metavar="FORM",
-            help="Also write markdown, flat-xywh, flat-xyxy, parse or coco. May be repeated.",
+            help="Also write markdown, flat-xywh, flat-xyxy, parse, coco or docling. May be "
+            "repeated.",
         ),
     ] = None,
     restyle: Annotated[
@@ -74,9 +85,36 @@ def tex(
             "--restyle",
             metavar="KEY=VALUE",
             help="Typeset otherwise: font, mono_font, columns, size_pt, width_mm, height_mm, "
-            "margin_mm, line_spacing. May be repeated.",
+            "margin_mm, line_spacing, word_spacing, alignment, text_color, page_color and others. "
+            "May be repeated.",
         ),
     ] = None,
+    augment: Annotated[
+        str | None,
+        typer.Option(
+            "--augment",
+            metavar="CONFIG",
+            help="Typeset otherwise at random: a YAML file of chances, or 'default'.",
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Of --augment.")] = 0,
+    translate: Annotated[
+        str | None,
+        typer.Option(
+            "--translate",
+            metavar="HOW",
+            help="pseudo, mbart:FOLDER:FROM:TO, or endpoint:MODEL:LANGUAGE:URL.",
+        ),
+    ] = None,
+    key_env: Annotated[
+        str,
+        typer.Option(
+            "--key-env", metavar="NAME", help="Environment variable with the endpoint's key."
+        ),
+    ] = "",
+    workers: Annotated[
+        int, typer.Option("--workers", metavar="N", help="Sources compiled at once.")
+    ] = 1,
     json: options.Json = False,
 ) -> None:
     """Compile LaTeX sources into pages with every block, box and character known.
@@ -89,18 +127,17 @@ def tex(
     Sources that break are reported by the name of what went wrong and skipped; the totals come
     last. Pages that do not agree with their own PDF are left out.
     """
-    from nanovl.synth.tex import compile_document
-    from nanovl.synth.tex.retypeset import style_options
+    from nanovl.synth.tex.batch import BatchConfig, compile_batch
+    from nanovl.synth.tex.restyle import style_options
 
-    style = style_options(restyle or ())
+    config = BatchConfig(
+        out=out, profile=profile, dpi=dpi, image=image, order=order, main=main,
+        exports=tuple(export or ()), options=style_options(restyle or ()), augment=augment,
+        seed=seed, translate=translate, key_env=key_env,
+    )  # fmt: skip
     results = []
-    for source in sources:
-        result = compile_document(
-            Path(source), Path(out), profile=profile, dpi=dpi, image=image,  # type: ignore[arg-type]
-            order=order, main=main, options=style,
-        )  # fmt: skip
+    for result in compile_batch([Path(source) for source in sources], config, workers=workers):
         results.append(result)
-        _export(result, Path(out), export or [])
         if not json:
             note(_line(result))
     totals = _totals(results)
@@ -113,6 +150,11 @@ def tex(
         )
         for name, count in totals["failures"].items():
             write(f"  {name:<20} {count}\n")
+        if augment is not None:
+            write(f"{totals['augmented']} changed in looks, {sum(totals['fallbacks'].values())} "
+                  "kept as they were because no page survived the change\n")  # fmt: skip
+        if translate is not None:
+            write(f"{totals['translated']} of {totals['paragraphs']} paragraphs translated\n")
     if not totals["good_pages"]:
         fail("no page passed; see the reports in " + out, 1)
 
@@ -134,24 +176,11 @@ def _totals(results: list[DocumentResult]) -> dict[str, Any]:
         "pages": sum(len(r.pages) for r in results),
         "good_pages": sum(r.good_pages for r in results),
         "failures": dict(sorted(failures.items())),
+        "augmented": sum(bool(r.changes) for r in results),
+        "paragraphs": sum(r.translated[0] for r in results),
+        "translated": sum(r.translated[1] for r in results),
+        "fallbacks": dict(sorted(Counter(r.fallback for r in results if r.fallback).items())),
     }
-
-
-def _export(result: DocumentResult, out: Path, forms: list[str]) -> None:
-    import json
-
-    from nanovl.synth.tex.export import export_page
-
-    for page in result.pages:
-        if not page.ok:
-            continue
-        path = out / page.files["json"]
-        data = json.loads(path.read_text(encoding="utf-8"))
-        for form in forms:
-            made = export_page(data, form)
-            suffix = {"markdown": ".md", "parse": ".parse.txt"}.get(form, f".{form}.json")
-            text = made if isinstance(made, str) else json.dumps(made, ensure_ascii=False) + "\n"
-            path.with_suffix(suffix).write_text(text, encoding="utf-8")
 
 
 @synth.command("doctor")
@@ -166,9 +195,10 @@ def doctor(json: options.Json = False) -> None:
     """
     from dataclasses import asdict
 
+    from nanovl.synth.papers.dress import class_needs
     from nanovl.synth.tex.doctor import needs
 
-    found = needs()
+    found = [*needs(), *class_needs()]
     if json:
         write_json({"needs": [asdict(need) for need in found]})
         return
@@ -256,3 +286,6 @@ def run_generator(
     if totals.lost or totals.rejects:
         reasons = ", ".join(f"{reason} {n}" for reason, n in totals.rejects.items())
         note(f"{totals.lost} indices without a sample; rejected attempts: {reasons or 'none'}")
+
+
+synth_gallery.register(synth)

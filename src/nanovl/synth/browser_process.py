@@ -264,7 +264,9 @@ class Engine:
         if image == "jpg":
             settings = {"format": "jpeg", "quality": quality}
         x0, y0, x1, y1 = area
-        clip = {"x": x0, "y": y0, "width": x1 - x0, "height": y1 - y0, "scale": 1}
+        # The protocol wants places in the page, ours are in the window.
+        left, top = self._page.evaluate("[window.scrollX, window.scrollY]")
+        clip = {"x": left + x0, "y": top + y0, "width": x1 - x0, "height": y1 - y0, "scale": 1}
         found = self._session.send("Page.captureScreenshot", {**settings, "clip": clip})
         return base64.b64decode(found["data"])
 

@@ -35,12 +35,20 @@ class Entry:
 GENERATORS: dict[str, Entry] = {
     name: Entry(module=module, factory=factory, description=description)
     for name, module, factory, description in (
+        ("business", "business.generator", "create", "invoices, forms, cards: fields and links"),
+        ("business-scan", "business.generator", "create_scan", "the same, scanned or photographed"),
         ("charts", "charts.generator", "create", "charts by matplotlib, with data and questions"),
         ("charts-drawn", "charts.generator", "create_drawn", "charts by our own small renderer"),
+        ("charts-vega", "charts.generator", "create_vega", "charts by Vega-Lite"),
+        ("formulas", "papers.sheets", "create", "single formulas and their LaTeX, in batches"),
+        ("html-pages", "screens.pages", "create", "article pages laid out by a browser"),
+        ("multi-image", "multipage.albums", "create", "several pictures: compare, sort, tell"),
+        ("multipage", "multipage.generator", "create", "documents of many pages, asked across"),
         ("ocr-line", "documents.ocrpage", "ocr_line", "one line of random text"),
         ("ocr-page", "documents.ocrpage", "ocr_page", "pages of random text, easy to hard"),
         ("ocr-scene", "documents.scenepage", "SceneGenerator", "text on photographed paper"),
         ("ocr-word", "documents.ocrpage", "ocr_word", "one word"),
+        ("papers", "papers.generator", "create", "made-up LaTeX papers, every block known"),
         (
             "render-passages",
             "documents.rendered",
@@ -56,7 +64,10 @@ GENERATORS: dict[str, Entry] = {
         ("render-text", "documents.rendered", "TextGenerator", "texts as pages"),
         ("scenes-2d", "scenes.generator", "create", "shapes: counting, relations, grounding"),
         ("scenes-geometry", "scenes.geometry_tasks", "create", "geometry figures, solved"),
+        ("screens", "screens.generator", "create", "screens of programs and sites, laid out"),
         ("tables", "tables.generator", "create", "tables with spans, markup and questions"),
+        ("tables-html", "tables.generator", "create_html", "the same, drawn by a browser"),
+        ("tables-tex", "tables.generator", "create_tex", "the same, set with LaTeX"),
         ("text-code", "text.code", "create", "programs with executed answers"),
         ("text-expressions", "text.expressions", "create", "algebra, checked by numbers"),
         ("text-instructions", "text.instructions", "create", "instructions that can be checked"),

@@ -226,6 +226,12 @@ def _constraints(answer: Answer, text: str) -> float:
     return constraints_score(answer, text)
 
 
+def _field(answer: Answer, text: str) -> float:
+    from nanovl.synth.business.check import field_score  # reads dates and amounts of six languages
+
+    return field_score(answer, text)
+
+
 VERIFIERS: dict[str, Callable[[Answer, str], float]] = {
     "exact": _exact,
     "exact_ci": _exact_ci,
@@ -242,4 +248,5 @@ VERIFIERS: dict[str, Callable[[Answer, str], float]] = {
     "mcq": _mcq,
     "exec": _exec,
     "constraints": _constraints,
+    "field": _field,
 }

@@ -358,6 +358,41 @@ def _combo(rng: random.Random, look: Look, kind: str) -> Chart:
     )  # fmt: skip
 
 
+def _stacked_area(rng: random.Random, look: Look, kind: str) -> Chart:
+    topic = _topic(rng, additive=True)
+    noun, title, labels, _ = _labels(rng, 4, 12, time=True)
+    names = _names(rng, 2, 4)
+    rows = [_values(rng, topic, len(labels)) for _ in names]
+    floor = 0.12 * max(map(max, rows))
+    rows = [[round(max(v, floor), topic.decimals) for v in row] for row in rows]
+    low, high = nice_limits(0, max(map(sum, zip(*rows, strict=True))), from_zero=True)
+    return Chart(
+        kind=kind, title=_title(rng, topic, noun), x_label=title, y_label=_axis(topic),
+        unit=topic.unit, categories=labels, series=_series(rng, look, names, rows),
+        decimals=topic.decimals, low=low, high=high, look=_turned(look, labels),
+        category_noun=noun, measure=topic.measure, is_time=True,
+    )  # fmt: skip
+
+
+def _dual(rng: random.Random, look: Look, kind: str) -> Chart:
+    one, two = rng.sample(TOPICS, 2)
+    noun, title, labels, _ = _labels(rng, 4, 9, time=True)
+    rows = [_values(rng, topic, len(labels)) for topic in (one, two)]
+    bars, line = _series(rng, look, (one.measure, two.measure), rows)
+    low, high = nice_limits(0, max(rows[0]), from_zero=True)
+    from_zero = rng.random() < 0.5
+    right = nice_limits(min(rows[1]), max(rows[1]), from_zero=from_zero)
+    return Chart(
+        kind=kind, title=f"{one.measure} and {two.measure.lower()}", x_label=title,
+        y_label=_axis(one), unit=one.unit, categories=labels,
+        series=(replace(bars, mark="bar"), replace(line, mark="line")), decimals=one.decimals,
+        low=low, high=high, look=_turned(replace(look, grid="none"), labels), category_noun=noun,
+        measure=one.measure, is_time=True,
+        extra={"right": {"label": _axis(two), "unit": two.unit, "low": right[0],
+                         "high": right[1], "decimals": two.decimals, "measure": two.measure}},
+    )  # fmt: skip
+
+
 def _gantt(rng: random.Random, look: Look, kind: str) -> Chart:
     names = [t for t in TASKS if rng.random() < 0.7][:8]
     if len(names) < 4:
@@ -386,6 +421,7 @@ MAKERS: dict[str, Callable[[random.Random, Look, str], Chart]] = {
     "grouped": _groups,
     "stacked": _groups,
     "stacked100": _groups,
+    "stackedarea": _stacked_area,
     "line": _lines,
     "area": _lines,
     "step": _lines,
@@ -400,6 +436,7 @@ MAKERS: dict[str, Callable[[random.Random, Look, str], Chart]] = {
     "waterfall": _waterfall,
     "funnel": _funnel,
     "combo": _combo,
+    "dual": _dual,
     "gantt": _gantt,
 }
 

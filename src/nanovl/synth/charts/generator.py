@@ -1,4 +1,4 @@
-"""The generators `charts` (matplotlib) and `charts-drawn` (Pillow alone).
+"""The generators `charts` (matplotlib), `charts-drawn` (Pillow alone) and `charts-vega`.
 
 Source: data synthesis specification, section 7.
 """
@@ -13,28 +13,33 @@ from nanovl.core.config import from_dict, nearest
 from nanovl.core.errors import ConfigError
 from nanovl.synth.base import Media, Reject, Requirement, Sample, Streams
 from nanovl.synth.charts.data import MAKERS, draw_chart
+from nanovl.synth.charts.dual import dual_questions
 from nanovl.synth.charts.mpl import MATPLOTLIB, draw_with_matplotlib
+from nanovl.synth.charts.panels import draw_figure, figure_questions
 from nanovl.synth.charts.pil import PIL_KINDS, draw_with_pillow
 from nanovl.synth.charts.qa import questions
 from nanovl.synth.charts.spec import Chart, Drawn
 from nanovl.synth.charts.tell import data_table, telling_tasks
+from nanovl.synth.charts.vega import VEGA, VEGA_KINDS, draw_with_vega
 
-__all__ = ["ChartsConfig", "ChartsGenerator", "create", "create_drawn"]
+__all__ = ["ChartsConfig", "ChartsGenerator", "create", "create_drawn", "create_vega"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class ChartsConfig:
-    """Settings of `charts` and `charts-drawn`.
+    """Settings of `charts`, `charts-drawn` and `charts-vega`.
 
     Attributes:
         kinds: Which charts; empty for all that the renderer draws.
         questions: Questions a chart.
         forms: Tasks that give the chart in another form, such as a table.
+        panels: Share of figures with several charts.
     """
 
     kinds: tuple[str, ...] = ()
     questions: int = 4
     forms: int = 1
+    panels: float = 0.08
 
     def __post_init__(self) -> None:
         for kind in self.kinds:
@@ -42,6 +47,8 @@ class ChartsConfig:
                 raise ConfigError(f"kinds: {kind!r} does not exist{nearest(kind, MAKERS)}")
         if self.questions < 0 or self.forms < 0 or not self.questions + self.forms:
             raise ConfigError("questions and forms: expected at least one task a chart")
+        if not 0 <= self.panels <= 1:
+            raise ConfigError(f"panels: got {self.panels}, expected 0 to 1")
 
 
 class ChartsGenerator:
@@ -55,7 +62,7 @@ class ChartsGenerator:
         requires: What it needs.
     """
 
-    version = "1"
+    version = "2"
 
     def __init__(
         self,
@@ -81,10 +88,13 @@ class ChartsGenerator:
             Reject: The chart has parts that do not fit, or nothing can be asked.
             BackendError: The renderer is not installed.
         """
+        if streams.rng("panels").random() < self.config.panels:
+            return self._figure(streams)
         chart = draw_chart(streams.rng("content"), streams.rng("style"), self.kinds)
         drawn = self.render(chart)
         qa = streams.rng("qa")
-        tasks = questions(chart, drawn, qa, self.config.questions, ("image",))
+        ask = dual_questions if chart.kind == "dual" else questions
+        tasks = ask(chart, drawn, qa, self.config.questions, ("image",))
         tasks += telling_tasks(chart, drawn, qa, self.config.forms, ("image",))
         if not tasks:
             raise Reject("no_task", f"nothing to ask about this {chart.kind} chart")
@@ -102,6 +112,33 @@ class ChartsGenerator:
             tasks=tuple(tasks),
             media=(media,),
             tags=(f"chart:{chart.kind}", f"difficulty:{level}"),
+        )
+
+    def _figure(self, streams: Streams) -> Sample:
+        """A figure of several charts."""
+        figure = draw_figure(streams.rng("content"), streams.rng("style"), self.kinds, self.render)
+        count = max(1, self.config.questions)
+        tasks = figure_questions(figure, streams.rng("qa"), count, ("image",))
+        media = Media(
+            name="image", kind="image", data=figure.png, ext="png", width=figure.width,
+            height=figure.height,
+        )  # fmt: skip
+        gt = {
+            "chart_type": "panels",
+            "canvas": [figure.width, figure.height],
+            "panels": [
+                {"bbox": list(area), **truth(chart, drawn)}
+                for area, (chart, drawn) in zip(figure.areas, figure.panels, strict=True)
+            ],
+        }
+        return Sample(
+            generator=self.name,
+            version=self.version,
+            seed=streams.seed,
+            gt=gt,
+            tasks=tuple(tasks),
+            media=(media,),
+            tags=("chart:panels", "difficulty:3"),
         )
 
 
@@ -166,3 +203,13 @@ def create_drawn(config: Mapping[str, Any]) -> ChartsGenerator:
     """
     found = from_dict(ChartsConfig, config, where="charts-drawn")
     return ChartsGenerator("charts-drawn", found, draw_with_pillow, tuple(PIL_KINDS), ())
+
+
+def create_vega(config: Mapping[str, Any]) -> ChartsGenerator:
+    """`charts-vega` with these settings: Vega-Lite without a browser.
+
+    Raises:
+        ConfigError: Unknown or impossible setting.
+    """
+    found = from_dict(ChartsConfig, config, where="charts-vega")
+    return ChartsGenerator("charts-vega", found, draw_with_vega, VEGA_KINDS, (VEGA,))

@@ -20,7 +20,7 @@ from nanovl.core.errors import missing_extra
 from nanovl.synth.base import Box, Reject, Requirement
 from nanovl.synth.charts.spec import Chart, Drawn, Look, Mark, Text, value_text
 
-__all__ = ["MATPLOTLIB", "Canvas", "draw_with_matplotlib"]
+__all__ = ["MATPLOTLIB", "Canvas", "draw_with_matplotlib", "is_inside", "no_overlap"]
 
 MATPLOTLIB = Requirement(
     name="matplotlib", kind="module", package="synth", purpose="drawing charts"
@@ -40,6 +40,7 @@ class Canvas:
         values: Texts of printed values.
         handles: Legend handles and names.
         axis: "y", "x" or "" : along which axis values lie.
+        twin: Axes of a second value axis on the right, None without.
     """
 
     chart: Chart
@@ -49,6 +50,7 @@ class Canvas:
     values: list[Any] = field(default_factory=list)
     handles: list[tuple[Any, str]] = field(default_factory=list)
     axis: str = "y"
+    twin: Any = None
 
     def hatch(self, series: int) -> str | None:
         """Pattern of a series."""
@@ -154,6 +156,9 @@ def _frame(canvas: Canvas) -> list[tuple[str, Any]]:
             texts.append(("x_label", axes.set_xlabel(x_label)))
         if y_label:
             texts.append(("y_label", axes.set_ylabel(y_label)))
+        if canvas.twin is not None:
+            label = canvas.twin.set_ylabel(chart.extra["right"]["label"])
+            texts.append(("y_label", label))
     if chart.has_legend and canvas.handles:
         texts += _legend(canvas)
     if chart.note:
@@ -182,9 +187,10 @@ def _legend(canvas: Canvas) -> list[tuple[str, Any]]:
     style: dict[str, Any] = {"frameon": look.spines != "none", "fontsize": look.font_size * 0.95}
     if look.legend == "best" and canvas.chart.kind not in ("pie", "donut"):
         # Room above the data, so that the legend covers none of it.
-        low, high = canvas.axes.get_ylim()
-        if canvas.axis == "y":
-            canvas.axes.set_ylim(low, high + 0.12 * (high - low) * -(-len(names) // 3))
+        for axes in (canvas.axes, canvas.twin):
+            if axes is not None and canvas.axis == "y":
+                low, high = axes.get_ylim()
+                axes.set_ylim(low, high + 0.12 * (high - low) * -(-len(names) // 3))
         legend = canvas.axes.legend(handles, names, loc="upper center", ncols=min(3, len(names)),
                                     **style)  # fmt: skip
     elif look.legend == "below":
@@ -217,7 +223,10 @@ def _measured(canvas: Canvas, agg: Any, texts: Sequence[tuple[str, Any]]) -> Dra
         box = flip(artist.get_window_extent(renderer))
         found.append(Text("value", artist.get_text(), box))
     if canvas.chart.kind not in ("pie", "donut"):
-        for role, axis in (("tick_x", axes.xaxis), ("tick_y", axes.yaxis)):
+        sides = [("tick_x", axes.xaxis), ("tick_y", axes.yaxis)]
+        if canvas.twin is not None:
+            sides.append(("tick_y", canvas.twin.yaxis))
+        for role, axis in sides:
             if axis.get_visible():
                 low, high = sorted(axis.get_view_interval())
                 room = 1e-6 * (high - low)
@@ -227,12 +236,12 @@ def _measured(canvas: Canvas, agg: Any, texts: Sequence[tuple[str, Any]]) -> Dra
                     if not low - room <= place <= high + room:
                         continue  # matplotlib keeps labels of ticks that it does not draw
                     box = flip(label.get_window_extent(renderer))
-                    if label.get_text() and label.get_visible() and _inside(box, width, height):
+                    if label.get_text() and label.get_visible() and is_inside(box, width, height):
                         found.append(Text(role, label.get_text(), box))
     for text in found:
-        if not _inside(text.box, width, height):
+        if not is_inside(text.box, width, height):
             raise Reject("cut_off", f"{text.role} {text.text!r} leaves the picture")
-    _no_overlap(found)
+    no_overlap(found)
     marks = []
     for series, index, artist in canvas.marks:
         extent = artist(renderer) if callable(artist) else artist.get_window_extent(renderer)
@@ -240,24 +249,28 @@ def _measured(canvas: Canvas, agg: Any, texts: Sequence[tuple[str, Any]]) -> Dra
         box = (max(0.0, box[0]), max(0.0, box[1]), min(width, box[2]), min(height, box[3]))
         marks.append(Mark(series, index, box, ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)))
     plot = flip(axes.get_window_extent(renderer))
-    pixels = 0.0
+    pixels = right = 0.0
     if canvas.axis == "y":
         low, high = axes.get_ylim()
         pixels = (plot[3] - plot[1]) / abs(high - low)
+        if canvas.twin is not None:
+            low, high = canvas.twin.get_ylim()
+            right = (plot[3] - plot[1]) / abs(high - low)
     elif canvas.axis == "x":
         low, high = axes.get_xlim()
         pixels = (plot[2] - plot[0]) / abs(high - low)
     out = io.BytesIO()
     picture = Image.frombuffer("RGBA", (width, height), agg.buffer_rgba(), "raw", "RGBA", 0, 1)
     picture.convert("RGB").save(out, "PNG", compress_level=3)
-    return Drawn(out.getvalue(), width, height, tuple(marks), tuple(found), plot, pixels)
+    return Drawn(out.getvalue(), width, height, tuple(marks), tuple(found), plot, pixels, right)
 
 
-def _inside(box: Box, width: int, height: int) -> bool:
+def is_inside(box: Box, width: int, height: int) -> bool:
+    """Whether a box is inside a picture, half a pixel forgiven."""
     return box[0] >= -0.5 and box[1] >= -0.5 and box[2] <= width + 0.5 and box[3] <= height + 0.5
 
 
-def _no_overlap(texts: Sequence[Text]) -> None:
+def no_overlap(texts: Sequence[Text]) -> None:
     """Raise if two texts cover each other in part."""
     for k, a in enumerate(texts):
         for b in texts[:k]:

@@ -167,6 +167,50 @@ def combo(c: Canvas) -> None:
     _ticks(c)
 
 
+def stacked_area(c: Canvas) -> None:
+    """Filled lines on top of each other."""
+    count = len(c.chart.categories)
+    rows = [s.values for s in c.chart.series]
+    bands = c.axes.stackplot(
+        range(count), rows, colors=[s.color for s in c.chart.series],
+        edgecolor=c.chart.look.plot, linewidth=0.8,
+    )  # fmt: skip
+    base = [0.0] * count
+    for s, series in enumerate(c.chart.series):
+        for k, value in enumerate(series.values):
+            c.marks.append((s, k, _point(c, k, base[k] + value / 2)))
+            base[k] += value
+        c.handles.append((bands[s], series.name))
+    c.axes.set_xlim(0, count - 1)
+    _ticks(c)
+
+
+def dual(c: Canvas) -> None:
+    """Bars on the left axis and a line on the right one."""
+    bar, line = c.chart.series
+    look, right = c.chart.look, c.chart.extra["right"]
+    drawn = c.axes.bar(range(len(bar.values)), bar.values, width=0.6, color=bar.color)
+    c.twin = c.axes.twinx()
+    (curve,) = c.twin.plot(range(len(line.values)), line.values, color=line.color, marker="o",
+                           linewidth=look.line_width)  # fmt: skip
+    c.twin.set_ylim(right["low"], right["high"])
+    for side, spine in c.twin.spines.items():
+        spine.set_visible(side == "right" and look.spines != "none")
+
+    def point(k: int) -> Callable[[Any], Bbox]:
+        def box(renderer: Any) -> Bbox:
+            px, py = c.twin.transData.transform((k, line.values[k]))
+            return Bbox([[px - 5, py - 5], [px + 5, py + 5]])
+
+        return box
+
+    for k, patch in enumerate(drawn):
+        c.marks.append((0, k, patch))
+        c.marks.append((1, k, point(k)))
+    c.handles += [(drawn[0], bar.name), (curve, line.name)]
+    _ticks(c)
+
+
 def pie(c: Canvas) -> None:
     """A pie or a ring."""
     values = [s.values[0] for s in c.chart.series]
@@ -358,7 +402,9 @@ PAINTERS: dict[str, Callable[[Canvas], None]] = {
     "line": lines,
     "area": lines,
     "step": lines,
+    "stackedarea": stacked_area,
     "combo": combo,
+    "dual": dual,
     "pie": pie,
     "donut": pie,
     "scatter": scatter,

@@ -67,13 +67,13 @@ def _count(kind: str, value: int, trace: str, /, **slots: object) -> _Draft:
 
 # Kinds whose values of one series can be compared by place along an axis.
 PLAIN = ("bar", "barh", "lollipop", "grouped", "line", "area", "step", "pie", "donut", "radar",
-         "heatmap", "histogram", "funnel", "combo", "box", "stacked")  # fmt: skip
+         "heatmap", "histogram", "funnel", "combo", "box", "stacked", "stackedarea")  # fmt: skip
 
 
 def _usable(v: View, series: int) -> bool:
     if v.chart.kind not in PLAIN:
         return False
-    return v.chart.kind != "stacked" or v.is_printed or series == 0
+    return v.chart.kind not in ("stacked", "stackedarea") or v.is_printed or series == 0
 
 
 def _series_numbers(v: View) -> list[int]:
@@ -221,6 +221,8 @@ def _trends(v: View) -> Iterator[_Draft]:
         name = series.name if len(v.chart.series) > 1 else v.measure
         steps = list(pairwise(v.entries(s)))
         jumps = [b.value - a.value for a, b in steps]
+        if len(jumps) < 2:
+            continue
         if all(abs(j) >= v.gap / 2 for j in jumps):
             down = [b.label for (_, b), j in zip(steps, jumps, strict=True) if j < 0]
             told = f"It falls at {join_words(down)}." if down else "It rises at every step."
@@ -310,7 +312,7 @@ def _across(v: View) -> Iterator[_Draft]:
 
 
 def _stacks(v: View) -> Iterator[_Draft]:
-    if v.chart.kind != "stacked":
+    if v.chart.kind not in ("stacked", "stackedarea"):
         return
     for k, label in enumerate(v.chart.categories):
         total = sum(s.values[k] for s in v.chart.series)
@@ -321,7 +323,7 @@ def _stacks(v: View) -> Iterator[_Draft]:
         told = (
             f"The parts are {terms} = {found[0]}."
             if v.is_printed
-            else (f"The whole bar at {label} ends at about {found[0]}.")
+            else (f"At {label} the whole stack ends at about {found[0]}.")
         )
         yield _number("stack-total", found, told, measure=v.measure, item=label)
 

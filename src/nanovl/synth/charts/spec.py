@@ -20,6 +20,8 @@ MATRIX = (
     "grouped",
     "stacked",
     "stacked100",
+    "stackedarea",
+    "dual",
     "line",
     "area",
     "pie",
@@ -47,7 +49,7 @@ class Series:
         color_name: The colour as a word.
         xs: x values of scatter charts.
         sizes: Of bubbles.
-        mark: "bar" or "line" in a combo chart, "" elsewhere.
+        mark: "bar" or "line" in a combo or dual chart, "" elsewhere.
     """
 
     name: str
@@ -113,7 +115,8 @@ class Chart:
         has_values: Whether values are printed.
         low, high: Ends of the value axis; None where there is none.
         extra: Of special kinds: "samples" of box plots, "starts" and "ends" of Gantt charts,
-            "edges" of histograms.
+            "edges" of histograms, "right" of charts with a second value axis (its label, unit,
+            low, high, decimals and measure).
         look: Style.
         category_noun: What categories are, such as "month".
         measure: What the values are, such as "Rainfall".
@@ -177,6 +180,7 @@ class Drawn:
         texts: Boxes of all texts.
         plot: Box of the plotting area.
         pixels: Pixels per unit of the value axis, 0 without one.
+        pixels_right: Of a second value axis on the right.
     """
 
     png: bytes
@@ -186,6 +190,7 @@ class Drawn:
     texts: tuple[Text, ...]
     plot: Box
     pixels: float
+    pixels_right: float = 0.0
 
     def mark(self, series: int, index: int) -> Mark | None:
         """The mark of a value."""

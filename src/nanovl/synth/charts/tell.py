@@ -171,7 +171,7 @@ def caption(chart: Chart, drawn: Drawn) -> str:
         )
         if len(chart.series) > 1:
             lines.append(f"The series are {join_words([s.name for s in chart.series])}.")
-    if chart.kind not in ("stacked", "stacked100", "waterfall"):
+    if chart.kind not in ("stacked", "stacked100", "stackedarea", "waterfall", "dual"):
         lines += _statistics(view)
     return " ".join(lines)
 
@@ -221,7 +221,8 @@ def telling_tasks(
     entries = [e for s in range(len(chart.series)) for e in view.entries(s)] if (
         chart.kind not in ("scatter", "bubble")
     ) else []  # fmt: skip
-    is_readable = bool(entries) and all(map(view.can_read, entries)) and chart.kind != "box"
+    is_readable = bool(entries) and all(map(view.can_read, entries))
+    is_readable = is_readable and chart.kind not in ("box", "dual")
     if is_readable:
         kinds += ["to-csv", "to-markdown", "to-json", "to-spec"]
         if chart.kind in CODE_KINDS:

@@ -24,6 +24,8 @@ KIND_NAMES = {
     "grouped": "grouped bar chart",
     "stacked": "stacked bar chart",
     "stacked100": "100% stacked bar chart",
+    "stackedarea": "stacked area chart",
+    "dual": "chart with two value axes",
     "line": "line chart",
     "area": "area chart",
     "step": "step chart",
@@ -119,7 +121,7 @@ class View:
             return True
         if self.is_round or self.chart.kind in ("stacked100", "heatmap", "bubble"):
             return False
-        if self.chart.kind == "stacked" and entry.series:
+        if self.chart.kind in ("stacked", "stackedarea") and entry.series:
             return False  # only the lowest part starts at the axis
         low, pixels = self.chart.low or 0.0, self.drawn.pixels
         height = abs(entry.value - max(0.0, low)) * pixels

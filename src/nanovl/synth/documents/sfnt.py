@@ -20,6 +20,7 @@ __all__ = ["FontFile"]
 _WINDOWS, _MAC = 3, 1
 _ENGLISH = 0x409
 _FAMILY, _STYLE, _PREFERRED_FAMILY, _PREFERRED_STYLE = 1, 2, 16, 17
+_COPYRIGHT, _LICENCE, _LICENCE_PAGE = 0, 13, 14
 
 
 @dataclass(frozen=True)
@@ -67,8 +68,8 @@ class FontFile:
         return self._tables[tag][0]
 
     @cached_property
-    def names(self) -> tuple[str, str]:
-        """(family, style), the typographic ones where the file has them."""
+    def texts(self) -> dict[int, str]:
+        """English texts of the table `name` by their number, white space collapsed."""
         start = self._table("name")
         _, count, texts = self._unpack(">HHH", start)
         found: dict[int, str] = {}
@@ -81,9 +82,21 @@ class FontFile:
                 found[name] = raw.decode("utf-16-be", "replace")
             elif platform == _MAC:
                 found.setdefault(name, raw.decode("mac-roman", "replace"))
+        return {name: " ".join(text.split()) for name, text in found.items()}
+
+    @cached_property
+    def names(self) -> tuple[str, str]:
+        """(family, style), the typographic ones where the file has them."""
+        found = self.texts
         family = found.get(_PREFERRED_FAMILY) or found.get(_FAMILY, "")
-        style = found.get(_PREFERRED_STYLE) or found.get(_STYLE, "")
-        return " ".join(family.split()), " ".join(style.split())
+        return family, found.get(_PREFERRED_STYLE) or found.get(_STYLE, "")
+
+    @property
+    def licence(self) -> str:
+        """What the file says about its licence, "" when it says nothing."""
+        found = self.texts
+        said = (found.get(_LICENCE), found.get(_LICENCE_PAGE), found.get(_COPYRIGHT))
+        return next((text for text in said if text), "")
 
     @cached_property
     def weight(self) -> int:

@@ -1,4 +1,4 @@
-"""The generator `scenes-2d`: flat scenes, counting, pairs, puzzles and instruments.
+"""The generator `scenes-2d`: flat scenes, counting, pairs, puzzles, instruments, frames, mirrors.
 
 Source: data synthesis specification, section 12.
 """
@@ -14,6 +14,7 @@ from nanovl.core.errors import ConfigError
 from nanovl.synth.base import Reject, Requirement, Sample, Streams, Task
 from nanovl.synth.scenes.families import questions
 from nanovl.synth.scenes.instruments import draw_reading
+from nanovl.synth.scenes.nesting import draw_nest, nest_tasks
 from nanovl.synth.scenes.paint import encoded, paint
 from nanovl.synth.scenes.pairs import edited, pair_tasks, statement_tasks
 from nanovl.synth.scenes.pointing import pointing_tasks
@@ -26,11 +27,12 @@ from nanovl.synth.scenes.scene import (
     place_grid,
     scattered,
 )
+from nanovl.synth.scenes.symmetry import draw_mosaic, mosaic_tasks
 from nanovl.synth.scenes.telling import caption_tasks, count_tasks
 
 __all__ = ["KINDS", "ScenesConfig", "ScenesGenerator", "create"]
 
-KINDS = ("scene", "count", "pair", "puzzle", "instrument")
+KINDS = ("scene", "count", "pair", "puzzle", "instrument", "nested", "symmetry")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +40,8 @@ class ScenesConfig:
     """Settings of `scenes-2d`.
 
     Attributes:
-        scene, count, pair, puzzle, instrument: How often each kind of picture is made, as weights.
+        scene, count, pair, puzzle, instrument, nested, symmetry: How often each kind of picture is
+            made, as weights.
         most_objects: Of a scene with relations, 3 to 12.
         most_counted: Of a picture to count in, 1 to 60.
         questions: CLEVR-like questions a scene.
@@ -50,6 +53,8 @@ class ScenesConfig:
     pair: float = 1.0
     puzzle: float = 1.0
     instrument: float = 1.0
+    nested: float = 0.8
+    symmetry: float = 0.8
     most_objects: int = 10
     most_counted: int = 60
     questions: int = 4
@@ -73,7 +78,7 @@ class ScenesGenerator:
     """Makes `scenes-2d` samples."""
 
     name = "scenes-2d"
-    version = "1"
+    version = "2"
     requires: tuple[Requirement, ...] = ()
 
     def __init__(self, config: ScenesConfig) -> None:
@@ -94,6 +99,8 @@ class ScenesGenerator:
             "pair": self._pair,
             "puzzle": self._puzzle,
             "instrument": self._instrument,
+            "nested": self._nested,
+            "symmetry": self._symmetry,
         }[kind]
         return make(streams)
 
@@ -192,6 +199,18 @@ class ScenesGenerator:
         reading = draw_reading(streams.rng("content"), ("image",))
         gt = {"instrument": reading.kind, **reading.gt}
         return self._sample(streams, "instrument", [reading.image], gt, list(reading.tasks), 2)
+
+    def _nested(self, streams: Streams) -> Sample:
+        canvas = draw_canvas(streams.rng("style"), [(384, 384), (448, 336), (512, 384), (512, 512)])
+        nest, image = draw_nest(streams.rng("content"), canvas)
+        tasks = nest_tasks(nest, streams.rng("qa"), self.config.questions, ("image",))
+        return self._sample(streams, "nested", [image], nest.to_json(), tasks, 2)
+
+    def _symmetry(self, streams: Streams) -> Sample:
+        canvas = draw_canvas(streams.rng("style"))
+        mosaic, image = draw_mosaic(streams.rng("content"), canvas)
+        tasks = mosaic_tasks(mosaic, streams.rng("qa"), ("image",))
+        return self._sample(streams, "symmetry", [image], mosaic.to_json(), tasks, 2)
 
 
 def create(config: Mapping[str, Any]) -> ScenesGenerator:

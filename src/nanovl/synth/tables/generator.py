@@ -1,4 +1,6 @@
-"""The generator `tables`: random tables as pictures with transcriptions and questions.
+"""The generators `tables`, `tables-html` and `tables-tex`: tables, transcriptions, questions.
+
+The same grids are drawn by Pillow, by a browser, or set with LaTeX.
 
 Source: data synthesis specification, section 6.
 """
@@ -20,7 +22,7 @@ from nanovl.synth.tables.render import Renderer, draw_table
 from nanovl.synth.tables.style import draw_style
 from nanovl.synth.typefaces import BUILTIN, FAMILIES
 
-__all__ = ["TablesConfig", "TablesGenerator", "create"]
+__all__ = ["TablesConfig", "TablesGenerator", "create", "create_html", "create_tex"]
 
 NOTES = (
     "Note: figures may not add up because of rounding.",
@@ -81,20 +83,28 @@ class TablesConfig:
 
 
 class TablesGenerator:
-    """Makes `tables` samples.
+    """Makes samples of tables.
 
     Args:
         config: Settings.
         render: How tables are drawn.
+        name: Of the generator.
+        requires: What drawing needs.
     """
 
-    name = "tables"
     version = "1"
-    requires: tuple[Requirement, ...] = ()
 
-    def __init__(self, config: TablesConfig, render: Renderer = draw_table) -> None:
+    def __init__(
+        self,
+        config: TablesConfig,
+        render: Renderer = draw_table,
+        name: str = "tables",
+        requires: tuple[Requirement, ...] = (),
+    ) -> None:
         self.config = config
         self.render = render
+        self.name = name
+        self.requires = requires
 
     def generate(self, index: int, streams: Streams) -> Sample:
         """The sample of an index.
@@ -156,3 +166,28 @@ def create(config: Mapping[str, Any]) -> TablesGenerator:
         ConfigError: Unknown or impossible setting.
     """
     return TablesGenerator(from_dict(TablesConfig, config, where="tables"))
+
+
+def create_html(config: Mapping[str, Any]) -> TablesGenerator:
+    """`tables-html` with these settings: drawn by a headless browser.
+
+    Raises:
+        ConfigError: Unknown or impossible setting.
+    """
+    from nanovl.synth.browser import BROWSER
+    from nanovl.synth.tables.html import draw_with_browser
+
+    found = from_dict(TablesConfig, config, where="tables-html")
+    return TablesGenerator(found, draw_with_browser, "tables-html", BROWSER)
+
+
+def create_tex(config: Mapping[str, Any]) -> TablesGenerator:
+    """`tables-tex` with these settings: set with LaTeX, every table on one page.
+
+    Raises:
+        ConfigError: Unknown or impossible setting.
+    """
+    from nanovl.synth.tables.latex import LATEX, draw_with_latex
+
+    found = from_dict(TablesConfig, {"multipage": 0.0, **config}, where="tables-tex")
+    return TablesGenerator(found, draw_with_latex, "tables-tex", (LATEX,))

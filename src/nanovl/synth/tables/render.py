@@ -18,7 +18,7 @@ from nanovl.synth.tables.grid import Cell, Table
 from nanovl.synth.tables.style import RGB, Style
 from nanovl.synth.typefaces import load_font
 
-__all__ = ["CellBox", "Page", "Rendered", "Renderer", "draw_table"]
+__all__ = ["CellBox", "Page", "Rendered", "Renderer", "draw_table", "page_rows", "side_of"]
 
 MOST_PIXELS = 4_000_000  # of one page
 
@@ -179,7 +179,7 @@ def _grow(sizes: list[int], start: int, count: int, need: int) -> None:
             sizes[start + k] += missing // count + (k < missing % count)
 
 
-def _breaks(table: Table, rows_a_page: int) -> list[tuple[int, int]]:
+def page_rows(table: Table, rows_a_page: int) -> list[tuple[int, int]]:
     """Rows of every page; never inside a spanning cell, and no section title stands last."""
     inside = set()
     for cell in table.cells:
@@ -211,7 +211,7 @@ def draw_table(table: Table, style: Style, *, rows_a_page: int = 1000) -> Render
     """
     layout = _layout(table, style)
     pages, boxes = [], []
-    for number, (first, last) in enumerate(_breaks(table, rows_a_page)):
+    for number, (first, last) in enumerate(page_rows(table, rows_a_page)):
         page, found = _page(table, style, layout, number, first, last)
         pages.append(page)
         boxes += found
@@ -336,7 +336,7 @@ def _write(
         return None
     font = _font(style, cell)
     ink = style.head_ink if cell.role == "head" and style.head_fill else style.ink
-    side = _side(table, style, cell)
+    side = side_of(table, style, cell)
     y = area[1] + (area[3] - area[1] - layout.pitch * len(lines)) / 2
     found = []
     for number, line in enumerate(lines):
@@ -352,7 +352,7 @@ def _write(
     return _union(found)
 
 
-def _side(table: Table, style: Style, cell: Cell) -> str:
+def side_of(table: Table, style: Style, cell: Cell) -> str:
     if cell.role == "section" or cell.role == "stub":
         return "left"
     if cell.columns > 1:

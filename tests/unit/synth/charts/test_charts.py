@@ -183,6 +183,8 @@ def test_values_asked_for_can_be_read() -> None:
 def test_answers_are_computed_from_the_data(generator: ChartsGenerator) -> None:
     checked = 0
     for sample in made(generator, 60):
+        if sample.gt["chart_type"] == "panels":  # see test_more_charts
+            continue
         series = sample.gt["series"]
         for task in sample.tasks:
             if task.verifier == "mcq" or len(series) != 1 or sample.gt["chart_type"] in (
