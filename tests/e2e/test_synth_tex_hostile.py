@@ -212,6 +212,7 @@ def _check(results: dict[str, str], expected: dict[str, str]) -> None:
     assert not wrong
 
 
+@pytest.mark.slow
 def test_bad_archives_and_folders_are_named_and_skipped(tmp_path: Path, canary: Path) -> None:
     folder, out = tmp_path / "in", tmp_path / "out"
     folder.mkdir()

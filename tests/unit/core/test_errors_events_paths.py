@@ -34,6 +34,7 @@ def bare_logger() -> Iterator[logging.Logger]:
     logger = logging.getLogger("nanovl")
     before = (list(logger.handlers), logger.level, logger.propagate)
     logger.handlers[:] = []
+    logger.propagate = True  # pytest puts handlers of its own on loggers that do not propagate
     yield logger
     logger.handlers[:], logger.propagate = before[0], before[2]
     logger.setLevel(before[1])

@@ -142,6 +142,7 @@ def check_reading(samples: list[Sample], folder: Path) -> None:
 @pytest.mark.tex
 @NEEDS_TEX
 class TestLatex:
+    @pytest.mark.slow
     def test_samples_are_sound(self) -> None:
         samples = made(generator("tex"), 8)
         for sample in samples:

@@ -100,6 +100,7 @@ def test_bulk_archives_are_told_from_sources(tmp_path: Path) -> None:
     assert gzip.decompress(found[0].read_bytes()) == ARTICLE
 
 
+@pytest.mark.slow
 def test_a_damaged_bulk_archive_is_reported_and_the_batch_goes_on(tmp_path: Path) -> None:
     bulk = _tar(tmp_path / "bulk.tar", {"a.gz": gzip.compress(b"\0"), "b.gz": b"x" * 5000})
     bulk.write_bytes(bulk.read_bytes()[:2000])
