@@ -13,7 +13,7 @@ CODE    = src tests tools benchmarks examples
 DEMO    = src/nanovl/assets/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check fmt test test-all bench train-smoke docs demo
+.PHONY: help setup check fmt test test-all test-slow bench train-smoke docs demo
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /make \1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-14s %s\n", $$1, $$2}'
@@ -36,11 +36,15 @@ test: $(VENV)/.installed ## the fast tests (minutes on two cores)
 test-all: $(VENV)/.installed-all ## every test that needs no GPU, speech and tokenizer data included
 	$(PYTEST) -n $(JOBS) --dist loadfile -m "not gpu"
 
+test-slow: $(VENV)/.installed-all ## only the tests that `make test` leaves out
+	$(PYTEST) -n $(JOBS) --dist loadfile -m "slow and not gpu"
+
 bench: $(VENV)/.installed ## the benchmarks once, at their smallest size
 	$(BIN)/python benchmarks/cpu_speed.py --shape tiny --smoke
 	$(BIN)/python benchmarks/packing.py --smoke
 	$(BIN)/python benchmarks/train_speed.py --smoke
 	$(BIN)/python benchmarks/fp8_loss.py --smoke
+	$(BIN)/python benchmarks/synth_speed.py --smoke
 
 train-smoke: $(VENV)/.installed ## all stages of the small model, 20 updates each (minutes)
 	$(BIN)/python tools/train_smoke.py

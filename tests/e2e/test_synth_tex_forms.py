@@ -20,6 +20,7 @@ from nanovl.synth.tex.restyle import Style, style_options
 from nanovl.synth.tex.translate import PseudoTranslator
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.tex,
     pytest.mark.timeout(600),
     pytest.mark.usefixtures("shared_tex_cache"),
@@ -98,7 +99,6 @@ def _left_edges(page: dict[str, Any]) -> list[int]:
     ],
     ids=lambda words: "+".join(w.split("=")[0] for w in words),
 )
-@pytest.mark.slow
 def test_every_look_changes_the_page_and_keeps_the_words(tmp_path: Path, words: list[str]) -> None:
     before = _compile(tmp_path / "a")
     after = _compile(tmp_path / "b", options=style_options(words))
@@ -323,7 +323,6 @@ def _member(archive: tarfile.TarFile, name: str, data: bytes) -> None:
     archive.addfile(member, io.BytesIO(data))
 
 
-@pytest.mark.slow
 def test_a_bulk_archive_is_opened_member_by_member(tmp_path: Path) -> None:
     inner = io.BytesIO()
     with tarfile.open(fileobj=inner, mode="w") as archive:

@@ -7,9 +7,10 @@ calls it with `Event`s; the command line draws them. Logging goes through one lo
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TextIO
 
 from nanovl.core import paths
 
@@ -41,6 +42,17 @@ def ignore_event(event: Event) -> None:
     """The default listener."""
 
 
+class _StandardError(logging.StreamHandler[TextIO]):
+    """Writes to what standard error is at that moment: a program may have replaced or closed it."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> TextIO:  # type: ignore[override]
+        return sys.stderr
+
+
 def setup_logging(level: str | None = None) -> None:
     """Send nanovl's log records to stderr, once.
 
@@ -50,8 +62,8 @@ def setup_logging(level: str | None = None) -> None:
     logger = logging.getLogger("nanovl")
     wanted = logging.getLevelName((level or paths.log_level()).upper())
     logger.setLevel(wanted if isinstance(wanted, int) else logging.WARNING)
-    if not logger.handlers:
-        handler = logging.StreamHandler()
+    if not any(isinstance(handler, _StandardError) for handler in logger.handlers):
+        handler = _StandardError()
         handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
         logger.addHandler(handler)
         logger.propagate = False

@@ -1,5 +1,6 @@
 """The small shared things: exception tree, events, log set-up, folders."""
 
+import io
 import logging
 from collections.abc import Iterator
 from pathlib import Path
@@ -52,6 +53,19 @@ def test_logging_is_set_up_once(
     assert bare_logger.level == logging.DEBUG
     setup_logging("no such level")
     assert bare_logger.level == logging.WARNING
+
+
+def test_log_goes_to_the_standard_error_of_the_moment(
+    bare_logger: logging.Logger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = io.StringIO(), io.StringIO()
+    monkeypatch.setattr("sys.stderr", first)
+    setup_logging("info")
+    bare_logger.info("one")
+    first.close()
+    monkeypatch.setattr("sys.stderr", second)
+    bare_logger.info("two")
+    assert second.getvalue() == "INFO nanovl: two\n"
 
 
 def test_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

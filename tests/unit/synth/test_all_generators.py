@@ -78,7 +78,8 @@ READ_OFF: dict[str, tuple[str, ...]] = {
     "video-slides": ("slides_title_at", "slides_value", "slides_next", "slides_spoken"),
     "video-ticker": ("ticker_at", "ticker_last", "ticker_next"),
 }
-_MANY = 8  # questions of a kind from which on its wordings are counted
+_DRAWN = {"text-expressions": 800, "text-longctx": 300}  # of many kinds of questions
+_MANY = 16  # questions of a kind from which on its wordings are counted
 
 
 def test_settings_are_of_generators_that_exist() -> None:
@@ -133,7 +134,7 @@ def test_boxes_are_inside_their_picture(name: str) -> None:
             assert -0.51 <= x0 < x1 <= width + 0.51, (sample.id, place)
             assert -0.51 <= y0 < y1 <= height + 0.51, (sample.id, place)
             found += 1
-    boxless = ("multi-image", "text-")
+    boxless = ("formulas", "multi-image", "text-")
     assert found or name.startswith(boxless)
 
 
@@ -173,7 +174,7 @@ def test_answers_follow_from_the_ground_truth(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(CHEAP))
 def test_questions_have_at_least_four_wordings(name: str) -> None:
     seen: dict[str, tuple[set[str], set[str], list[str]]] = defaultdict(lambda: (set(), set(), []))
-    for sample in samples_of(name, 200):
+    for sample in samples_of(name, _DRAWN.get(name, 200)):
         for task in sample.tasks:
             templates, openings, all_of = seen[task.task]
             words = re.sub(r"\d+", "#", task.question).split()

@@ -26,6 +26,7 @@ from nanovl.synth.verify import is_right
 from tests.unit.synth.checks import check_others_fail, check_sample, make
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.tex,
     pytest.mark.timeout(1800),
     pytest.mark.usefixtures("shared_cache"),
@@ -198,7 +199,6 @@ def attempts(generator: PapersGenerator, index: int) -> tuple[Sample | None, lis
     return None, rejected
 
 
-@pytest.mark.slow
 def test_at_least_97_of_100_papers_are_printed() -> None:
     """Over 60 papers of every installed class, first attempts only."""
     classes = [name for name in CLASSES if is_installed(name)]
@@ -214,7 +214,6 @@ def test_at_least_97_of_100_papers_are_printed() -> None:
     assert len(failed) <= 0.03 * 60, failed
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(
     shutil.which("tesseract") is None, reason="needs tesseract: apt install tesseract-ocr"
 )

@@ -139,10 +139,10 @@ def check_reading(samples: list[Sample], folder: Path) -> None:
     assert right / total >= 0.95, (right, total)  # single cells: no context helps the reader
 
 
+@pytest.mark.slow
 @pytest.mark.tex
 @NEEDS_TEX
 class TestLatex:
-    @pytest.mark.slow
     def test_samples_are_sound(self) -> None:
         samples = made(generator("tex"), 8)
         for sample in samples:
