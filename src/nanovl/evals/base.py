@@ -156,7 +156,8 @@ class Metric(Protocol):
         name: As in `benchmarks.yaml`.
     """
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
     def score(
         self,

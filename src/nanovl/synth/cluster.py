@@ -166,7 +166,7 @@ def _connected(count: int, address: str, named: Mapping[str, float]) -> Iterator
                 f"({first}); check the address, or leave --ray out to use processes"
             ) from error
     try:
-        offered: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        offered: dict[str, float] = ray.cluster_resources()
         for name in named:
             if name not in offered:
                 raise ConfigError(
