@@ -44,7 +44,7 @@ def results(world: int) -> dict[str, dict[str, float]]:
     return outcome
 
 
-WORLDS = [2, 4, pytest.param(8, marks=pytest.mark.slow)]
+WORLDS = [2, pytest.param(4, marks=pytest.mark.slow), pytest.param(8, marks=pytest.mark.slow)]
 
 
 CASES = [
@@ -52,7 +52,7 @@ CASES = [
         world,
         case,
         id=f"{world}-{case.name}",
-        marks=[pytest.mark.slow] if world == 8 else [],
+        marks=[pytest.mark.slow] if world > 2 else [],
     )
     for world in (2, 4, 8)
     for case in cases(world)

@@ -275,6 +275,7 @@ print(state.hexdigest())
 """
 
 
+@pytest.mark.slow
 def test_processes_with_other_hash_seeds_make_the_same_bytes() -> None:
     def run(seed: str) -> str:
         done = subprocess.run(

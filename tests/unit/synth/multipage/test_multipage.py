@@ -266,6 +266,7 @@ def test_more_text_keeps_what_was_there() -> None:
         assert [f.sentence for f in small.facts] == [f.sentence for f in large.facts], kind
 
 
+@pytest.mark.slow
 def test_yes_and_no_are_even() -> None:
     samples = [s for k in ("slides", "report") for s in made(only(k, tasks=20), 36)]
     assert 0.33 < yes_share(samples) < 0.67
