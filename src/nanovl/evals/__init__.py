@@ -2,7 +2,7 @@
 
 Knows the engine's facade or an HTTP endpoint; never the trainer or the server.
 
-Reading order: base (the nouns), scoring (metrics), registry, readers, prompts, runner, report.
+Reading order: base (the nouns), scoring (metrics).
 """
 
 from __future__ import annotations
