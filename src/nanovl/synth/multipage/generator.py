@@ -212,7 +212,7 @@ def _fitted(
         sections = max(1, round(wanted / 2))
     fill, rows = (1 if wanted > 2 else 0), max(6, min(44, 5 * wanted))
     if kind == "invoices":
-        sections, rows = max(2, min(40, wanted)), 12
+        sections, rows = max(2, min(MOST_PAGES, wanted)), 12
     if kind == "manual":
         sections = max(2, min(10, wanted // 2))
     best: tuple[int, Draft, list[Any]] | None = None
@@ -234,7 +234,7 @@ def _fitted(
         else:
             fill += 0 if bundle else max(1, round(2.5 * (wanted - len(pages)) / max(2, sections)))
             if kind in ("invoices", "statement", "slides"):
-                sections = min(40, max(sections + 1, grown))
+                sections = min(MOST_PAGES, max(sections + 1, grown))
     if best is None:
         raise Reject("length", f"a {kind} did not come to {low} to {high} pages")
     return best[1], best[2]
