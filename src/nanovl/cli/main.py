@@ -17,6 +17,7 @@ from nanovl.cli.chat import chat
 from nanovl.cli.convert import convert
 from nanovl.cli.data import data
 from nanovl.cli.doctor import doctor
+from nanovl.cli.eval import evaluate
 from nanovl.cli.info import info
 from nanovl.cli.plan import plan
 from nanovl.cli.synth import synth
@@ -41,7 +42,7 @@ _VERBS: dict[str, Callable[..., None]] = {
     "plan": plan,
     "doctor": doctor,
 }
-_GROUPS: dict[str, typer.Typer] = {"data": data, "synth": synth}
+_GROUPS: dict[str, typer.Typer] = {"data": data, "synth": synth, "eval": evaluate}
 for _name, _verb in _VERBS.items():
     app.command(_name)(_verb)
 for _name, _group in _GROUPS.items():

@@ -1,8 +1,6 @@
 """Metrics: how a response is compared with the reference, and how verdicts become a score.
 
-Reading order: text, edits, literals, extraction and keyed_lines (reading what was said), tally
-and statistics with student (many verdicts), judging; choices, choice_totals, first_letter and
-letters_ns (letters); yesno, vqa, anls, relaxed, contains, ocrbench (short answers); points.
+Reading order: text (normalisation), then one module per family.
 """
 
 from __future__ import annotations

@@ -55,10 +55,10 @@ def last_line(text: str) -> str:
 
 def after_answer_marker(text: str) -> str | None:
     """What follows the last `answer is` or `answer:` on its line, without closing marks."""
-    found = list(_MARKER.finditer(text))
-    if not found:
+    ends = [found.end() for found in _MARKER.finditer(text)]
+    if not ends:
         return None
-    rest = text[found[-1].end() :].split("\n", 1)[0]
+    rest = text[ends[-1] :].split("\n", 1)[0]
     return _bare(rest) or None
 
 
