@@ -74,6 +74,18 @@ _FLAGS = (
     "--password-store=basic",
     "--use-mock-keychain",
 )
+# Chromium cannot draw Type 1 and bitmap fonts. Where a family has such files beside usable ones,
+# which of them it is given depends on what it drew before, and so does what replaces them.
+_FONTS = """<?xml version="1.0"?>
+<!DOCTYPE fontconfig SYSTEM "fonts.dtd">
+<fontconfig>
+  <include ignore_missing="yes">/etc/fonts/fonts.conf</include>
+  <selectfont><rejectfont>
+    <pattern><patelt name="fontformat"><string>Type 1</string></patelt></pattern>
+    <pattern><patelt name="scalable"><bool>false</bool></patelt></pattern>
+  </rejectfont></selectfont>
+</fontconfig>
+"""
 # The shell holds the browser in its process group. When our end of its input closes, however we
 # ended, it ends the whole group and removes the profile.
 _GUARD = (
@@ -286,6 +298,8 @@ def _start() -> tuple[subprocess.Popen[bytes], str, str]:
         raise BackendError("no browser")
     BROWSER[0].check()
     profile = tempfile.mkdtemp(prefix="nanovl-browser-")
+    fonts = Path(profile) / "fonts.conf"
+    fonts.write_text(_FONTS, encoding="utf-8")
     flags = [*_FLAGS, f"--user-data-dir={profile}"]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         flags.append("--no-sandbox")  # Chromium's own sandbox refuses to work for root
@@ -297,7 +311,13 @@ def _start() -> tuple[subprocess.Popen[bytes], str, str]:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
-        env={"PATH": program_path(), "HOME": profile, "LANG": "C.UTF-8", "TZ": "UTC"},
+        env={
+            "PATH": program_path(),
+            "HOME": profile,
+            "LANG": "C.UTF-8",
+            "TZ": "UTC",
+            "FONTCONFIG_FILE": str(fonts),
+        },
     )
     note = Path(profile) / "DevToolsActivePort"
     limit = time.monotonic() + _START_S

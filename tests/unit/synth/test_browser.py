@@ -15,6 +15,7 @@ from nanovl.core.errors import BackendError, ConfigError
 from nanovl.synth import browser_process
 from nanovl.synth.base import Reject
 from nanovl.synth.browser import BROWSER, Browser, browser, executable
+from nanovl.synth.screens.theme import installed_faces
 
 NEEDS = pytest.mark.skipif(
     not all(r.is_there for r in BROWSER),
@@ -205,3 +206,35 @@ def test_one_browser_a_process():
     assert browser() is browser()
     with pytest.raises(ConfigError, match="render one first"):
         Browser().click(1, 1)
+
+
+@pytest.mark.browser
+@NEEDS
+def test_a_page_is_drawn_in_the_face_it_names_whatever_was_drawn_before():
+    # Type 1 files of the same family made Chromium fall back to another face, now and then.
+    weights = (300, 400, 500, 600, 700, 800)
+
+    def drawn(engine):
+        found = []
+        session = engine._session
+        for face in installed_faces():
+            for weight in weights:
+                style = f"font:{weight} 16px '{face}'"
+                engine._page.set_content(f'<p id=x style="{style}">Spend Number 17</p>')
+                session.send("DOM.enable")
+                session.send("CSS.enable")
+                root = session.send("DOM.getDocument")["root"]["nodeId"]
+                asked = {"nodeId": root, "selector": "#x"}
+                node = session.send("DOM.querySelector", asked)["nodeId"]
+                fonts = session.send("CSS.getPlatformFontsForNode", {"nodeId": node})["fonts"]
+                found += [(face, weight, font["familyName"]) for font in fonts]
+        return found
+
+    engine = browser_process.Engine()
+    try:
+        found = engine.call(drawn, 100)
+    finally:
+        engine.end()
+    assert len(found) >= len(weights)
+    # "Lato" comes as "Lato Light" at weight 300.
+    assert [entry for entry in found if not entry[2].startswith(entry[0])] == []
