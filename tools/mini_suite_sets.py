@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -483,4 +483,7 @@ def rows_of(name: str, source: Source, wanted: int) -> list[Row]:
             f"set {name}: not one sample could be made from {PLANS[name].origin}; are the data "
             f"folder {source.data} and the fonts complete?"
         )
+    twice = [key for key, count in Counter(row.sample.id for row in rows).items() if count > 1]
+    if twice:
+        raise InputError(f"set {name}: two samples have the id {twice[0]!r}; ids must be unique")
     return rows

@@ -162,8 +162,10 @@ def of_made(
     extra = {"task": record["task"], "template": record["metadata"].get("template", ""), **meta}
     if given.get("tolerance"):
         extra.setdefault("tolerance", given["tolerance"])
+    # Indices repeat from one data set of a generator to the next.
+    stem = data_set.path.name.rsplit("-", 2)[0]
     sample = Sample(
-        id=record["id"],
+        id=f"{stem}/{record['id']}",
         question=prompt_text(record),
         answer=said(record) if answer is None else answer,
         group=record["metadata"]["group"],

@@ -10,6 +10,10 @@ import typer
 
 from nanovl.cli import options
 from nanovl.cli.console import Progress, guarded, note, one_line, write, write_json
+from nanovl.cli.eval_report import compare, diff_samples, report
+from nanovl.cli.eval_run import run, score
+from nanovl.cli.eval_sweep import serve_check, sweep, table
+from nanovl.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from nanovl.evals.native import Imported
@@ -37,17 +41,33 @@ Profile = Annotated[
 ]
 
 
-@evaluate.callback()
-def root() -> None:
+@evaluate.callback(invoke_without_command=True)
+@guarded
+def root(
+    context: typer.Context,
+    show: Annotated[bool, typer.Option("--list", help="The same as the verb list.")] = False,
+    json: options.Json = False,
+) -> None:
     """Score models on the benchmarks of the report.
 
     \b
     Examples:
       nanovl eval list
-      nanovl eval import mmstar ./LMUData ./benchmarks/mmstar
+      nanovl eval run mini --data ./mini-suite --out runs/mini
+      nanovl eval report runs/mini
 
     Benchmarks are read from disk; nothing is downloaded.
     """
+    if context.invoked_subcommand is None:
+        if not show:
+            raise ConfigError("a verb is missing; nanovl eval --help names them")
+        show_benchmarks(None, json)
+
+
+for _verb in (run, score, report, sweep, compare, table):
+    evaluate.command()(_verb)
+evaluate.command("diff-samples")(diff_samples)
+evaluate.command("serve-check")(serve_check)
 
 
 @evaluate.command("list")
@@ -68,6 +88,11 @@ def list_(
       nanovl eval list
       nanovl eval list table4 --json
     """
+    show_benchmarks(words, json)
+
+
+def show_benchmarks(words: list[str] | None, json: bool) -> None:
+    """All benchmarks, or those named."""
     from nanovl.evals.registry import benchmarks, select, suites
 
     chosen = select(words) if words else tuple(benchmarks().values())

@@ -148,6 +148,14 @@ class Report:
                 for row in self.rows
             ],
             "unscored": list(self.unscored),
+            "contamination": {
+                name: {
+                    "samples": found.samples,
+                    "text_hits": dict(found.text_hits),
+                    "picture_hits": dict(found.picture_hits),
+                }
+                for name, found in self.contamination.items()
+            },
             "tables": [table.data() for table in self.tables()],
         }
 

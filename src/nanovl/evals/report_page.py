@@ -11,13 +11,17 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 from itertools import groupby
+from pathlib import Path
 
+from nanovl.core.errors import InputError
 from nanovl.evals.examples import Example
 from nanovl.evals.plots import Series, line_chart
 from nanovl.evals.report import Report
+from nanovl.evals.runfolder import write_json
+from nanovl.evals.sweeps import Sweep
 from nanovl.evals.tasks import named
 
-__all__ = ["page"]
+__all__ = ["page", "write_sweeps"]
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 _STYLE = (
@@ -76,11 +80,6 @@ def page(report: Report) -> str:
     sweep_tables = {id(t) for sweep in report.sweeps for t in sweep.tables}
     plain = [table for table in tables if id(table) not in sweep_tables]
     parts = [
-        "<!doctype html>\n<html lang=en>\n<head>\n<meta charset=utf-8>\n"
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
-        "<meta name=viewport content='width=device-width, initial-scale=1'>\n"
-        f"<title>{html.escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n",
-        f"<h1>{html.escape(title)}</h1>\n",
         "<ul class=facts>"
         + "".join(f"<li>{html.escape(fact.removeprefix('* '))}</li>" for fact in report.facts())
         + "</ul>\n",
@@ -89,13 +88,59 @@ def page(report: Report) -> str:
         *(table.page() for table in plain[1:]),
     ]
     for sweep in report.sweeps:
-        parts.append(f"<h2>Sweep: {html.escape(sweep.name)}</h2>\n")
-        parts += [*sweep.charts, *(table.page() for table in sweep.tables)]
+        parts += _sweep(sweep)
     if report.unscored:
         parts.append(f"<p>Not scored: {html.escape(', '.join(report.unscored))}</p>\n")
     parts += _examples(report.examples)
-    parts.append("</body>\n</html>\n")
-    return "".join(parts)
+    return _document(title, parts)
+
+
+def write_sweeps(sweeps: Sequence[Sweep], folder: Path) -> list[Path]:
+    """`sweep.md`, `sweep.html` and `sweep.json`.
+
+    Args:
+        sweeps: What is shown.
+        folder: Where to.
+
+    Returns:
+        The files.
+
+    Raises:
+        InputError: The folder cannot be written.
+    """
+    title = "Sweep: " + ", ".join(sweep.name for sweep in sweeps)
+    paths = [folder / f"sweep.{ending}" for ending in ("md", "html", "json")]
+    tables = [table for sweep in sweeps for table in sweep.tables]
+    text = f"# {title}\n\n" + "\n".join(table.markdown() for table in tables)
+    body = [part for sweep in sweeps for part in _sweep(sweep)]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        paths[0].write_text(text, encoding="utf-8", errors="replace")
+        paths[1].write_text(_document(title, body), encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written ({error.strerror or error})") from error
+    write_json(paths[2], {s.name: [t.data() for t in s.tables] for s in sweeps})
+    return paths
+
+
+def _document(title: str, body: Sequence[str]) -> str:
+    """A page that needs nothing from anywhere."""
+    return "".join(
+        (
+            "<!doctype html>\n<html lang=en>\n<head>\n<meta charset=utf-8>\n"
+            f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
+            "<meta name=viewport content='width=device-width, initial-scale=1'>\n"
+            f"<title>{html.escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n",
+            f"<h1>{html.escape(title)}</h1>\n",
+            *body,
+            "</body>\n</html>\n",
+        )
+    )
+
+
+def _sweep(sweep: Sweep) -> list[str]:
+    head = f"<h2>Sweep: {html.escape(sweep.name)}</h2>\n"
+    return [head, *sweep.charts, *(table.page() for table in sweep.tables)]
 
 
 def _against(report: Report) -> str:

@@ -137,19 +137,29 @@ class RunFolder:
         Raises:
             InputError: Answers to other files are there already.
         """
+        self.check_manifest(name, manifest)
         head = self.head()
         known = head["benchmarks"].get(name)
         manifest = json.loads(json.dumps(manifest, default=str))
-        if known is not None and known["manifest"] != manifest:
-            raise InputError(
-                f"{self.path}: {name} was run on other files ({_difference(known, manifest)}); "
-                "answers to different data are never mixed: give another folder, or the old data"
-            )
         settings = {**(known or {}).get("settings", {}), **facts.pop("settings", {})}
         made = {**(known or {}), **facts, "manifest": manifest, "settings": settings}
         if made != known:
             head["benchmarks"][name] = made
             write_json(self.head_path, head)
+
+    def check_manifest(self, name: str, manifest: Mapping[str, Any]) -> None:
+        """Answers belong to the files they were asked on.
+
+        Raises:
+            InputError: Answers to other files are there already.
+        """
+        known = self.head()["benchmarks"].get(name)
+        found = json.loads(json.dumps(manifest, default=str))
+        if known is not None and known["manifest"] != found:
+            raise InputError(
+                f"{self.path}: {name} was run on other files ({_difference(known, found)}); "
+                "answers to different data are never mixed: give another folder, or the old data"
+            )
 
     def benchmarks(self) -> list[str]:
         """Benchmarks that were begun, in order."""

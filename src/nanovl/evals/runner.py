@@ -48,12 +48,14 @@ class Job:
         settings: How; every one is a number of its own in the report.
         runs: Runs of settings that sample; None takes the task's. Greedy settings run once.
         seed: Of run 0.
+        source: Where the questions come from, for `run.json`.
     """
 
     task: Task
     settings: Sequence[Setting]
     runs: int | None = None
     seed: int = 0
+    source: Mapping[str, Any] = field(default_factory=dict)
 
     def runs_of(self, setting: Setting) -> int:
         """How often every question is asked."""
@@ -425,6 +427,7 @@ def _facts(job: Job) -> dict[str, Any]:
         "samples": len(task.asked),
         "total": task.total or len(task.samples),
         "seed": job.seed,
+        "source": dict(job.source),
         "settings": {
             s.label: {
                 "runs": job.runs_of(s),

@@ -7,6 +7,7 @@ import io
 import json
 import shutil
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -151,6 +152,16 @@ def test_options_are_read_from_a_question():
     text = "Which one?\nA. red\nB. green and blue\nAnswer with a letter."
     assert options_of(text) == {"A": "red", "B": "green and blue"}
     assert options_of("A dog. B. what") == {}
+
+
+def test_two_data_sets_of_a_generator_have_no_id_in_common(tmp_path, monkeypatch):
+    source = Source(tmp_path, tmp_path)
+    rows = rows_of("needles", source, 6)  # several data sets whose indices are the same
+    assert len({row.sample.id for row in rows}) == 6
+    plan = PLANS["needles"]
+    monkeypatch.setitem(PLANS, "needles", replace(plan, rows=lambda s, w: iter([rows[0], rows[0]])))
+    with pytest.raises(InputError, match="needles: two samples have the id 'needles"):
+        rows_of("needles", source, 6)
 
 
 def test_unknown_sets_and_missing_data_are_errors(tmp_path):
