@@ -15,17 +15,12 @@ from collections.abc import Iterable, Sequence
 from nanovl.synth.tex.blocks import (
     AUTHOR,
     BIBLIOGRAPHY,
-    CAPTION,
     CODE,
     FOOTNOTE,
-    FORMULA,
     HEAD,
-    HEADER,
+    LINE_NUMBER,
     LIST,
-    MARGIN,
     NAMES,
-    PICTURE,
-    TITLE,
     TOC,
     Block,
     Key,
@@ -33,16 +28,15 @@ from nanovl.synth.tex.blocks import (
 )
 from nanovl.synth.tex.blocktext import write_block
 from nanovl.synth.tex.events import Item, RawPage, Recording
+from nanovl.synth.tex.keys import group_pieces, is_name
+from nanovl.synth.tex.mathnames import MathNames
 from nanovl.synth.tex.maths import Converter
-from nanovl.synth.tex.richtext import font_style
 from nanovl.synth.tex.tables import build_grid
 
 __all__ = ["assemble"]
 
-_CLAIMED = 500000  # from here on footnotes the hooks found among TeX's insertions, by paragraph
-_FRAMED_GLYPHS = 60
 _BAR_PT = 20.0
-_INLINE_PT = 14.0  # drawings lower than this inside a line of text belong to the text
+_RULER_LINES = 8
 
 
 def assemble(recording: Recording, *, order: str = "shipout") -> tuple[list[Page], Converter]:
@@ -55,7 +49,7 @@ def assemble(recording: Recording, *, order: str = "shipout") -> tuple[list[Page
     Returns:
         The pages, and the converter that holds the formulas.
     """
-    converter = Converter(recording.fonts, recording.maths)
+    converter = Converter(recording.fonts, recording.maths, MathNames(recording.names))
     pages = [_page(raw, recording, converter, order) for raw in recording.pages]
     _chain(pages)
     return pages, converter
@@ -66,39 +60,14 @@ def assemble(recording: Recording, *, order: str = "shipout") -> tuple[list[Page
 
 def _page(raw: RawPage, recording: Recording, converter: Converter, order: str) -> Page:
     page = Page(raw.number, raw.width, raw.height, raw.rotation, [], raw, [])
-    layout_tables = _layout_tables(raw)
-    inline = _inline_pictures(raw)
-    groups: dict[Key, list[Item]] = {}
-    first: dict[Key, int] = {}  # index of the first visible piece
-    authors = {i.state.par for i in raw.items if i.state.klass == AUTHOR and i.kind == "glyph"}
-    mixed = {i.state.par for i in raw.items if i.kind == "glyph" and i.state.klass != TITLE}
-    framed = _framed(raw)
-    for index, item in enumerate(raw.items):
-        if item.state.klass == PICTURE and item.state.inst in framed:
-            key = _framed_key(item, framed[item.state.inst])
-        else:
-            key = _key(item, index, layout_tables, raw.height)
-        if item.state.klass == TITLE and item.state.par in mixed and key is not None:
-            key = ("X", item.state.par, item.state.column)  # the title quoted in running text
-        if index in inline:
-            key = inline[index]
-        if key is not None and key[0] == "X" and key[1] in authors:
-            key = (AUTHOR, *key[1:])
-        if key is None:
-            if item.kind == "glyph" and item.state.inst not in framed:
-                page.stray.append(item)
-            continue
-        groups.setdefault(key, []).append(item)
-        if item.kind != "space" and key not in first:
-            first[key] = index
-    groups = {key: groups[key] for key in sorted(first, key=first.__getitem__)}
+    groups, page.stray = group_pieces(raw)
     blocks = []
     for key, items in _merge(groups):
         block = _block(key, items, raw, recording, converter, page)
         if block is not None:
             blocks.append(block)
     blocks = _inside(_join_images(blocks), page)
-    blocks = _split_headers(blocks, raw.width)
+    blocks = _split_headers(blocks, raw)
     # Headers and footers may be drawn in the background, before or after everything else.
     places = {"Page-header": 0, "Page-footer": 2}
     blocks.sort(key=lambda b: places.get(b.klass, 1))
@@ -106,132 +75,20 @@ def _page(raw: RawPage, recording: Recording, converter: Converter, order: str) 
         late = {"Picture": 1, "Table": 1, "Caption": 1, "Footnote": 2, "Page-header": 3,
                 "Page-footer": 4}  # fmt: skip
         blocks.sort(key=lambda b: late.get(b.klass, 0))
+    for block in blocks:
+        if not block.lines:
+            write_block(block, converter, raw.rows)
+    blocks = [b for b in blocks if b.text or b.klass in ("Picture", "Table")]
+    has_rulers = any(_is_ruler(b) for b in blocks)
+    blocks = [b for b in blocks if not _is_ruler(b)]
     for number, block in enumerate(blocks):
         block.order = number
-        if not block.lines:
-            write_block(block, converter)
     page.blocks = blocks
     if page.stray:
         page.tags.append("stray_glyphs")
+    if has_rulers or any(i.state.klass == LINE_NUMBER for i in raw.items):
+        page.tags.append("line_numbers")
     return page
-
-
-def _key(item: Item, index: int, layout: set[int], height: float) -> Key | None:
-    s = item.state
-    klass = s.klass
-    if klass == HEADER:
-        if item.kind == "rule":
-            return None
-        return ("H", "top" if item.y < height / 2 else "bottom", s.par or round(item.y))
-    if klass == MARGIN:
-        return ("M", s.inst)
-    if klass == FOOTNOTE and s.inst >= _CLAIMED and item.kind != "rule":
-        return (FOOTNOTE, s.inst, s.column, s.par)
-    if klass in (CAPTION, FOOTNOTE):
-        return (klass, s.inst, s.column) if item.kind != "rule" else None
-    if s.table and s.table not in layout:
-        return ("T", s.table)
-    if klass == PICTURE:
-        return ("P", s.inst)
-    if item.kind == "image" or item.kind == "form":
-        return ("I", index)
-    if klass == FORMULA:
-        return ("F", s.inst) if item.kind != "rule" or s.math else None
-    if item.kind == "rule":
-        return None
-    if klass == TOC:
-        return (TOC, s.inst, s.column)
-    if klass in (TITLE, HEAD):
-        return (klass, s.inst, s.column)
-    if klass in (CODE, BIBLIOGRAPHY):
-        return (klass, s.inst, s.column)
-    if klass == LIST:
-        return (LIST, s.inst, s.column, s.par)
-    if klass == AUTHOR:
-        return (AUTHOR, s.par, s.column)
-    if s.par == 0:
-        return None
-    return ("X", s.par, s.column)
-
-
-def _layout_tables(raw: RawPage) -> set[int]:
-    """Tables with one cell, or with nothing but pictures: layout, not data."""
-    rows: dict[int, list[int]] = defaultdict(list)
-    for row in raw.rows.values():
-        if row.table:
-            outer = raw.rows.get(row.outer_row)
-            if outer is None or outer.table != row.table:
-                rows[row.table].append(sum(not c.is_null for c in row.cells))
-    glyphs: Counter[int] = Counter()
-    images: Counter[int] = Counter()
-    for item in raw.items:
-        if item.state.table:
-            if item.kind == "glyph" and item.state.klass not in (CAPTION, PICTURE):
-                glyphs[item.state.table] += 1
-            elif item.kind in ("image", "picture"):
-                images[item.state.table] += 1
-    layout = set()
-    for table, counts in rows.items():
-        if (len(counts) <= 1 and max(counts, default=0) <= 1) or (
-            not glyphs[table] and images[table]
-        ):
-            layout.add(table)
-    return layout
-
-
-def _inline_pictures(raw: RawPage) -> dict[int, Key]:
-    """Pieces of small drawings inside lines of text -> key of the text."""
-    texts: dict[int, Key] = {}
-    for index, item in enumerate(raw.items):
-        s = item.state
-        if item.kind == "glyph" and s.par > 0 and s.klass != PICTURE and not s.table:
-            key = _key(item, index, set(), raw.height)
-            if key is not None and key[0] != "F":
-                texts.setdefault(s.par, key)
-    small: dict[int, bool] = {}
-    for item in raw.items:
-        if item.kind == "picture":
-            height = item.box[3] - item.box[1]
-            inst = item.state.inst
-            small[inst] = small.get(inst, True) and height < _INLINE_PT
-    found: dict[int, Key] = {}
-    for index, item in enumerate(raw.items):
-        s = item.state
-        is_small = (s.klass == PICTURE and small.get(s.inst, False)) or (
-            item.kind in ("image", "form") and item.box[3] - item.box[1] < _INLINE_PT
-        )
-        if is_small and s.par in texts and not s.table:
-            found[index] = texts[s.par]
-    return found
-
-
-def _framed(raw: RawPage) -> dict[int, bool]:
-    """Drawings that are frames around running text -> whether the text is code."""
-    total: Counter[int] = Counter()
-    running: Counter[int] = Counter()
-    mono: Counter[int] = Counter()
-    for item in raw.items:
-        s = item.state
-        if item.kind == "glyph" and s.klass == PICTURE:
-            total[s.inst] += 1
-            if s.par > 0 and not item.is_turned:
-                running[s.inst] += 1
-                mono[s.inst] += bool(font_style(item.font) & 4)
-        elif item.kind in ("image", "form") and s.klass == PICTURE:
-            total[s.inst] += 10_000  # a picture with an image stays one
-    return {
-        inst: 2 * mono[inst] > count
-        for inst, count in sorted(running.items())
-        if count >= _FRAMED_GLYPHS and count >= 0.6 * total[inst]
-    }
-
-
-def _framed_key(item: Item, is_code: bool) -> Key | None:
-    if item.kind not in ("glyph", "space") or item.state.par <= 0:
-        return None
-    if is_code:
-        return (CODE, item.state.inst, item.state.column)
-    return ("X", item.state.par, item.state.column)
 
 
 def _merge(groups: dict[Key, list[Item]]) -> Iterable[tuple[Key, list[Item]]]:
@@ -284,7 +141,7 @@ def _block(
         klass = "Picture"
     elif head == "F":
         klass = "Formula"
-    elif head in ("X", "M"):
+    elif head in ("X", "M", "N"):
         klass = "Text"
     else:
         klass = NAMES[head]
@@ -307,8 +164,10 @@ def _block(
         block.tags.append("rotated")
     if head == HEAD:
         block.level = first.tag
-    if first.tag == 1 and head == "X":
+    if first.tag == 1 and head in ("X", "N"):
         block.tags.append("abstract")
+        if is_name(visible):
+            block.klass, block.level = "Section-header", 1
     if head == LIST:
         block.list_ = {"depth": max(first.list_, 1)}
     if klass == "Table":
@@ -318,6 +177,17 @@ def _block(
                 f"table: {block.grid.problem if block.grid else 'no rows were recorded'}"
             )
     return block
+
+
+def _is_ruler(block: Block) -> bool:
+    """Whether a block is a column of numbers counting up: lines numbered by the page."""
+    x0, y0, x1, y1 = block.box
+    words = block.text.split()
+    if len(words) < _RULER_LINES or y1 - y0 < 3 * (x1 - x0) or block.klass in ("Table", "Picture"):
+        return False
+    if not all(word.isdecimal() for word in words):
+        return False
+    return all(int(b) == int(a) + 1 for a, b in itertools.pairwise(words))
 
 
 def _join_images(blocks: list[Block]) -> list[Block]:
@@ -347,7 +217,9 @@ def _inside(blocks: list[Block], page: Page) -> list[Block]:
     for block in blocks:
         x0, y0, x1, y1 = block.box
         is_bare = not any(i.kind in ("glyph", "image", "form") for i in block.items)
-        if block.klass == "Picture" and page.raw.frame and is_bare and y1 - y0 < _BAR_PT:
+        is_shade = not any(i.kind in ("glyph", "image") for i in block.items)
+        is_bar = y1 - y0 < _BAR_PT or (y0 < 2 and x0 < 2 and x1 > page.width - 2)
+        if block.klass == "Picture" and page.raw.frame and is_shade and is_bar:
             page.tags.append("decoration")
             continue  # coloured bars and buttons of a slide's theme
         hangs = x0 < -2 or y0 < -2 or x1 > page.width + 2 or y1 > page.height + 2
@@ -361,29 +233,40 @@ def _inside(blocks: list[Block], page: Page) -> list[Block]:
     return out
 
 
-def _split_headers(blocks: list[Block], width: float) -> list[Block]:
+def _split_headers(blocks: list[Block], raw: RawPage) -> list[Block]:
     """Cut header and footer lines where a third of the page is empty."""
+    width = raw.height if raw.rotation in (90, 270) else raw.width
     out: list[Block] = []
     for block in blocks:
         if block.key[0] != "H":
             out.append(block)
             continue
         glyphs = [i for i in block.items if i.kind != "space"]
-        if any(i.is_turned for i in glyphs) or not any(i.kind == "glyph" for i in glyphs):
+        is_odd = not raw.rotation and any(i.is_turned for i in glyphs)
+        if is_odd or not any(i.kind == "glyph" for i in glyphs):
             continue  # watermarks and decoration
         pieces: list[list[Item]] = [[]]
         edge: float | None = None
         for item in block.items:
             if item.kind != "space":
-                if edge is not None and item.x - edge > width / 4:
+                start, end = _along(item, raw.rotation)
+                if edge is not None and start - edge > width / 4:
                     pieces.append([])
-                edge = item.box[2]
+                edge = end
             pieces[-1].append(item)
         for piece in pieces:
             shown = [i for i in piece if i.kind != "space"]
             if shown:
                 out.append(Block(block.klass, block.key, _box(shown), piece))
     return out
+
+
+def _along(item: Item, rotation: int) -> tuple[float, float]:
+    """Where a piece begins and ends in the direction of the lines of a page that is turned."""
+    x0, y0, x1, y1 = item.box
+    if rotation in (90, 270):
+        return (y0, y1) if rotation == 90 else (-y1, -y0)
+    return (item.x, x1) if rotation == 0 else (-x1, -x0)
 
 
 # -- chains -------------------------------------------------------------------------------------

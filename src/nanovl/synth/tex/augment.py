@@ -9,7 +9,6 @@ Source: data synthesis specification, section 3.13.
 
 from __future__ import annotations
 
-import colorsys
 import hashlib
 import math
 import random
@@ -19,17 +18,27 @@ from pathlib import Path
 from nanovl.core.config import from_dict, load_yaml
 from nanovl.core.errors import ConfigError
 from nanovl.synth.base import Streams, config_hash, seed_of
+from nanovl.synth.tex import hues
+from nanovl.synth.tex.backdrop import BACKDROPS
 from nanovl.synth.tex.restyle import Style
 
-__all__ = ["AugmentConfig", "Augmentation", "contrast", "draw", "load_augment"]
+__all__ = ["AugmentConfig", "Augmentation", "draw", "load_augment"]
 
-_VERSION = "1"
+_VERSION = "2"
 _FONTS = (
     "TeX Gyre Termes", "TeX Gyre Pagella", "TeX Gyre Bonum", "TeX Gyre Schola", "TeX Gyre Heros",
     "TeX Gyre Adventor", "Latin Modern Sans", "DejaVu Serif", "DejaVu Sans", "Liberation Serif",
     "Noto Serif", "Noto Sans",
 )  # fmt: skip
-_MIN_CONTRAST = 2.0
+_MARKS = (
+    "DRAFT", "CONFIDENTIAL", "COPY", "PREPRINT", "SAMPLE", "DO NOT CITE", "FOR REVIEW ONLY",
+    "INTERNAL", "PROOF", "UNDER REVIEW",
+)  # fmt: skip
+_HEADS = (
+    "Preprint. Under review.", "Manuscript submitted for publication", "Working paper, version 2",
+    "Technical report", "Published as a conference paper", "Author copy, not for distribution",
+    "Lecture notes", "Supplementary material",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,10 +48,26 @@ class AugmentConfig:
     Attributes:
         changed: Share of documents with at least one change.
         page: Page size and margins.
-        line_spacing, word_spacing, letter_spacing, font_size, alignment, columns: As named.
+        line_spacing, word_spacing, letter_spacing, font_size, alignment: As named.
+        columns: One, two or three for the whole document.
+        section_columns: Another number of columns in every section and subsection.
+        float_rotation: Half of the figures and tables turned by 0, 90, 180 or 270 degrees.
+        table_bars: Vertical rules between the columns of tables, single or double.
+        table_rules: Tables with the rules of booktabs, with all rules, or with none.
+        no_bibliography, no_captions, no_headings, no_page_numbers: Left out; headings become
+            ordinary text.
         font: Another family for the running text.
+        section_color: The text of every section in another colour.
         text_color, page_color, sepia: Colours with a contrast above 2.
-        no_page_numbers, no_captions: Left out.
+        background: A gradient, lines, blocks, ruling or fibres behind the text.
+        watermark: Large words across the page, behind the text.
+        furniture: Holes, a folded corner, a staple, bars of colour at the edge.
+        running_head: A line above every page whose header is empty.
+        page_rotation: Pages shown turned by 90, 180 or 270 degrees.
+        crop_marks, frame, fit_floats: Shares of the documents whose page changes: a printer's
+            marks around it, a line around it, floats shrunk to the width of the line.
+        balanced, column_rule: Shares of the documents in three columns: columns of one length,
+            lines between them.
         fonts: OpenType families to draw from.
     """
 
@@ -54,16 +79,33 @@ class AugmentConfig:
     font_size: float = 0.3
     alignment: float = 0.3
     columns: float = 0.3
+    section_columns: float = 0.3
+    float_rotation: float = 0.1
+    table_bars: float = 0.3
+    table_rules: float = 0.3
+    no_bibliography: float = 0.3
+    no_captions: float = 0.3
+    no_headings: float = 0.3
+    no_page_numbers: float = 0.3
     font: float = 1.0
+    section_color: float = 0.3
     text_color: float = 0.3
     page_color: float = 0.3
     sepia: float = 0.3
-    no_page_numbers: float = 0.3
-    no_captions: float = 0.3
+    background: float = 0.3
+    watermark: float = 0.1
+    furniture: float = 0.1
+    running_head: float = 0.1
+    page_rotation: float = 0.05
+    crop_marks: float = 0.1
+    frame: float = 0.1
+    fit_floats: float = 0.3
+    balanced: float = 0.8
+    column_rule: float = 0.1
     fonts: tuple[str, ...] = _FONTS
 
     def __post_init__(self) -> None:
-        for name in ("changed", *_CHANGES):
+        for name in ("changed", *_CHANGES, *_SHARES):
             value = getattr(self, name)
             if not 0 <= value <= 1:
                 raise ConfigError(f"augment: {name} {value}; expected 0 to 1")
@@ -86,7 +128,10 @@ class AugmentConfig:
         return high
 
 
-_CHANGES = tuple(f.name for f in fields(AugmentConfig) if f.name not in ("changed", "fonts"))
+_SHARES = ("crop_marks", "frame", "fit_floats", "balanced", "column_rule")
+_CHANGES = tuple(
+    f.name for f in fields(AugmentConfig) if f.name not in ("changed", "fonts", *_SHARES)
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,9 +175,15 @@ def draw(config: AugmentConfig, name: str, *, seed: int = 0) -> Augmentation:
         width = values["width_mm"] - values["left_mm"] - values["right_mm"]  # type: ignore[operator]
         if "size_pt" in values:
             values["size_pt"] = round(min(float(values["size_pt"]), max(5.0, width / 6)), 2)  # type: ignore[arg-type]
-        if values.get("columns") == 2 and width < 120:
-            values["columns"] = 1
-    _settle_colors(values)
+        most = 1 if width < 120 else 2 if width < 165 else 3
+        if "columns" in values:
+            values["columns"] = min(int(values["columns"]), most)  # type: ignore[call-overload]
+        if "section_columns" in values:
+            counts = values["section_columns"]
+            values["section_columns"] = tuple(min(n, most) for n in counts)  # type: ignore[attr-defined]
+        if float(values["top_mm"]) < 18:  # type: ignore[arg-type]
+            values.pop("running_head", None)
+    _settle_colors(values, streams.rng("palette"))
     return Augmentation(changes=tuple(chosen), style=Style(**values))  # type: ignore[arg-type]
 
 
@@ -142,7 +193,11 @@ def _log_uniform(rng: random.Random, low: float, high: float) -> float:
 
 def _values(change: str, rng: random.Random, config: AugmentConfig) -> dict[str, object]:
     if change == "page":
-        return _page(rng)
+        return _page(rng) | {
+            name: True
+            for name in ("crop_marks", "frame", "fit_floats")
+            if rng.random() < getattr(config, name)
+        }
     if change == "line_spacing":
         return {"line_spacing": round(_log_uniform(rng, 0.8, 1.67), 3)}
     if change == "word_spacing":
@@ -153,17 +208,55 @@ def _values(change: str, rng: random.Random, config: AugmentConfig) -> dict[str,
         return {"size_pt": round(_log_uniform(rng, 6, 20), 2)}
     if change == "alignment":
         return {"alignment": rng.choice(("left", "left", "right", "center"))}
-    if change == "columns":
-        return {"columns": rng.choice((1, 2))}
+    if change in ("columns", "section_columns"):
+        return _columns(change, rng, config)
     if change == "font":
         return {"font": rng.choice(config.fonts)}
-    if change == "no_page_numbers":
-        return {"page_numbers": False}
-    if change == "no_captions":
-        return {"captions": False}
+    if change.startswith("no_"):
+        return {change.removeprefix("no_"): False}
     if change == "sepia":
-        return {"page_color": _sepia(rng)}
-    return {change: "".join(f"{rng.randrange(256):02x}" for _ in range(3))}
+        return {"page_color": hues.sepia(rng)}
+    return _others(change, rng)
+
+
+def _columns(change: str, rng: random.Random, config: AugmentConfig) -> dict[str, object]:
+    values: dict[str, object] = {
+        "balanced": rng.random() < config.balanced,
+        "column_rule": rng.random() < config.column_rule,
+        "float_width": round(rng.uniform(0.5, 1.0), 2),
+    }
+    if change == "columns":
+        return values | {"columns": rng.choice((1, 2, 3))}
+    return values | {"section_columns": tuple(rng.choice((1, 2, 3)) for _ in range(7))}
+
+
+def _others(change: str, rng: random.Random) -> dict[str, object]:
+    """Changes of floats, tables and of what stands behind the text."""
+    if change == "float_rotation":
+        angles = (0, 90, 180, 270)
+        return {
+            "float_angles": tuple(rng.choice(angles) if rng.random() < 0.5 else 0 for _ in range(8))
+        }
+    if change == "table_bars":
+        return {"table_bars": tuple(rng.choice((0, 0, 1, 1, 2)) for _ in range(5))}
+    if change == "table_rules":
+        return {"table_rules": rng.choice(("booktabs", "grid", "none"))}
+    if change == "section_color":
+        return {"section_colors": tuple(hues.any_color(rng) for _ in range(5))}
+    if change == "background":
+        kind = rng.choice(sorted(BACKDROPS))
+        return {"background": kind, "background_number": rng.randrange(2**31)}
+    if change == "watermark":
+        angle = rng.choice((rng.randint(25, 65), rng.randint(295, 335)))
+        return {"watermark": rng.choice(_MARKS), "watermark_angle": angle}
+    if change == "furniture":
+        kind = rng.choice(("bands", "bar", "corner", "holes", "staple"))
+        return {"furniture": kind, "furniture_color": hues.any_color(rng)}
+    if change == "running_head":
+        return {"running_head": rng.choice(_HEADS)}
+    if change == "page_rotation":
+        return {"page_rotation": rng.choice((90, 180, 270))}
+    return {change: hues.any_color(rng)}
 
 
 def _page(rng: random.Random) -> dict[str, object]:
@@ -182,42 +275,24 @@ def _page(rng: random.Random) -> dict[str, object]:
     return {name: round(value, 2) for name, value in sizes.items()}
 
 
-def _sepia(rng: random.Random) -> str:
-    hue, light, saturation = colorsys.rgb_to_hls(0x87 / 255, 0x57 / 255, 0x2B / 255)
-    hue = (hue + rng.uniform(-10, 10) / 360) % 1
-    light += (1 - light) * rng.uniform(0.5, 0.95)
-    parts = colorsys.hls_to_rgb(hue, light, saturation)
-    return "".join(f"{round(255 * v):02x}" for v in parts)
-
-
-def _luminance(color: str) -> float:
-    parts = [int(color[i : i + 2], 16) / 255 for i in (0, 2, 4)]
-    linear = [v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in parts]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-
-def contrast(first: str, second: str) -> float:
-    """Contrast ratio of two colours given as six hexadecimal digits, 1 to 21."""
-    a, b = sorted((_luminance(first), _luminance(second)))
-    return (b + 0.05) / (a + 0.05)
-
-
-def _mix(first: str, second: str, share: float) -> str:
-    pairs = [(int(first[i : i + 2], 16), int(second[i : i + 2], 16)) for i in (0, 2, 4)]
-    return "".join(f"{round(a * (1 - share) + b * share):02x}" for a, b in pairs)
-
-
-def _settle_colors(values: dict[str, object]) -> None:
-    """Drawn colours that are too close move away from each other, the text's first."""
-    if "text_color" not in values and "page_color" not in values:
-        return
+def _settle_colors(values: dict[str, object], rng: random.Random) -> None:
+    """Every text can be read on every colour behind it: texts move first, then what is behind."""
     page = str(values.get("page_color", "ffffff"))
-    text = str(values.get("text_color", "000000"))
-    if contrast(text, page) > _MIN_CONTRAST:
-        return
-    target = "000000" if contrast("000000", page) > contrast("ffffff", page) else "ffffff"
-    for step in range(1, 11):
-        mixed = _mix(text, target, step / 10)
-        if contrast(mixed, page) > _MIN_CONTRAST + 0.2:
-            values["text_color"] = mixed
-            return
+    if "text_color" in values or "page_color" in values:
+        wanted = str(values.get("text_color", "000000"))
+        settled = hues.readable(wanted, [page])
+        if "text_color" in values or settled != wanted:
+            values["text_color"] = settled
+    texts = [str(values.get("text_color", "000000"))]
+    if "section_colors" in values:
+        colors = values["section_colors"]
+        settled_all = tuple(hues.readable(color, [page]) for color in colors)  # type: ignore[attr-defined]
+        values["section_colors"] = settled_all
+        texts += settled_all
+    if "background" in values:
+        values["background_colors"] = hues.palette(rng, page, texts, 4)
+    if "watermark" in values:
+        near = hues.palette(rng, page, texts, 2)[1]
+        tone = hues.mix(near, texts[0], 0.12)
+        fits = all(hues.contrast(tone, text) > hues.MIN_CONTRAST for text in texts)
+        values["watermark_color"] = tone if fits else near

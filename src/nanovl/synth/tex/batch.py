@@ -20,12 +20,14 @@ from typing import Literal
 from nanovl.core.config import nearest
 from nanovl.core.errors import ConfigError
 from nanovl.synth.base import Reject
+from nanovl.synth.model.sentences import CheckedTranslator
 from nanovl.synth.tex.augment import AugmentConfig, draw, load_augment
 from nanovl.synth.tex.compile import DocumentResult, compile_document, source_name
 from nanovl.synth.tex.export import EXPORTS, export_page
 from nanovl.synth.tex.fonts import ensure_font_cache
 from nanovl.synth.tex.sandbox import Limits
-from nanovl.synth.tex.translate import Translator, read_translator
+from nanovl.synth.tex.scripts import language_options
+from nanovl.synth.tex.translate import read_translator
 from nanovl.synth.tex.unpack import bulk_members, is_bulk
 
 __all__ = ["BatchConfig", "compile_batch"]
@@ -70,7 +72,7 @@ class BatchConfig:
             raise ConfigError(f"image {self.image!r}; expected png or jpg")
 
 
-def _translator(config: BatchConfig) -> Translator | None:
+def _translator(config: BatchConfig) -> CheckedTranslator | None:
     if config.translate is None:
         return None
     cache = Path(config.out) / "translations.sqlite"
@@ -93,7 +95,9 @@ def compile_batch(
     """
     if workers < 1:
         raise ConfigError(f"workers {workers}; expected 1 or more")
-    _translator(config)
+    translator = _translator(config)
+    if translator is not None:
+        language_options(translator.language)
     if config.augment not in (None, "default"):
         load_augment(Path(str(config.augment)))
     with tempfile.TemporaryDirectory(prefix="nanovl-bulk-") as folder:
@@ -162,11 +166,15 @@ def _compile(path: Path, name: str, config: BatchConfig) -> DocumentResult:
     profile: Literal["strict", "lenient"] = "lenient" if config.profile == "lenient" else "strict"
     if config.profile not in ("strict", "lenient"):
         raise ConfigError(f"profile {config.profile!r}; expected strict or lenient")
+    translator = _translator(config)
+    options = config.options
+    if translator is not None:
+        options = (*options, *language_options(translator.language))
     result = compile_document(
         path, Path(config.out), profile=profile, dpi=config.dpi,
         image="jpg" if config.image == "jpg" else "png", order=config.order, main=config.main,
-        limits=config.limits, options=config.options, name=name, augmentation=augmentation,
-        translator=_translator(config),
+        limits=config.limits, options=options, name=name, augmentation=augmentation,
+        translator=translator,
     )  # fmt: skip
     for page in result.pages:
         if page.ok:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nanovl.synth.tex.events import Item, RawPage
-from nanovl.synth.tex.tables import Grid
+from nanovl.synth.tex.grids import Grid
 
 __all__ = [
     "AUTHOR",
@@ -19,10 +19,12 @@ __all__ = [
     "CAPTION",
     "CLASSES",
     "CODE",
+    "DECORATION",
     "FOOTNOTE",
     "FORMULA",
     "HEAD",
     "HEADER",
+    "LINE_NUMBER",
     "LIST",
     "MARGIN",
     "NAMES",
@@ -41,7 +43,8 @@ CLASSES = (
 )  # fmt: skip
 # Numbers the hooks give to classes.
 TITLE, HEAD, LIST, CAPTION, TABLE, PICTURE, FORMULA, CODE = 2, 3, 4, 5, 6, 7, 8, 9
-FOOTNOTE, BIBLIOGRAPHY, TOC, HEADER, AUTHOR, MARGIN = 10, 11, 12, 13, 14, 15
+FOOTNOTE, BIBLIOGRAPHY, TOC, HEADER, AUTHOR, MARGIN, DECORATION = 10, 11, 12, 13, 14, 15, 16
+LINE_NUMBER = 17
 NAMES = {
     0: "Text", TITLE: "Title", HEAD: "Section-header", LIST: "List-item", CAPTION: "Caption",
     TABLE: "Table", PICTURE: "Picture", FORMULA: "Formula", CODE: "Code",

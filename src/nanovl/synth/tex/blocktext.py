@@ -1,4 +1,4 @@
-"""Writes the text of blocks: plain, Markdown, LaTeX, and the numbers of equations.
+"""Writes the text of blocks: plain, Markdown and LaTeX; of formulas through `formulas`.
 
 Must not move or join blocks.
 
@@ -8,8 +8,11 @@ Source: data synthesis specification, sections 3.10 and 3.12.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from nanovl.synth.tex.blocks import Block
+from nanovl.synth.tex.events import Row
+from nanovl.synth.tex.formulas import write_formula
 from nanovl.synth.tex.maths import Converter
 from nanovl.synth.tex.richtext import code_lines, markdown_of, plain_of, words_of
 
@@ -18,13 +21,13 @@ __all__ = ["write_block"]
 _BULLETS = "\u2022\u2219\u25e6\u2023\u25aa\u25cf\u25cb\u2013\u2217*\u00b7\u22c5\u2022\u25b6\u25a0-"
 
 
-def write_block(block: Block, converter: Converter) -> None:
+def write_block(block: Block, converter: Converter, rows: Mapping[int, Row] | None = None) -> None:
     """Fill in words, lines, text and markup of a block."""
     items = block.items
     block.words, block.lines = words_of(items)
     block.maths = sorted({i.state.math for i in items if i.state.math})
     if block.klass == "Formula":
-        _write_formula(block, converter)
+        write_formula(block, converter, rows or {})
         return
     if block.klass == "Picture":
         block.text = plain_of(items)
@@ -69,51 +72,3 @@ def _write_item(block: Block) -> None:
     block.list_ |= {"kind": kind, "marker": marker}
     indent = "  " * (block.list_["depth"] - 1)
     block.markdown = indent + block.markdown
-
-
-def _write_formula(block: Block, converter: Converter) -> None:
-    rows: dict[int, dict[int, list[int]]] = {}
-    numbers: list[str] = []
-    seen: set[int] = set()
-    outside: list[str] = []
-    for item in block.items:
-        number = item.state.math
-        if item.kind not in ("glyph", "rule"):
-            continue
-        if not number:
-            if item.kind == "glyph":
-                outside.append(item.text)
-            continue
-        if number in seen:
-            continue
-        seen.add(number)
-        plain = converter.plain_text(number)
-        if plain is not None and re.fullmatch(r"\s*[(\[]?[\w.\-*\u2032' ]{1,12}[)\]]?\s*", plain):
-            if converter.latex(number).startswith("\\text"):
-                numbers.append(plain.strip())
-            continue
-        cells = rows.setdefault(item.state.row, {})
-        cells.setdefault(item.state.cell, []).append(number)
-    tag = "".join(outside).strip()
-    if tag:
-        numbers.append(tag)
-    lines = []
-    for cells in rows.values():
-        parts = ["".join(_bare(converter.latex(n)) for n in ids) for ids in cells.values()]
-        lines.append([p for p in parts if p])
-    lines = [line for line in lines if line]
-    block.is_exact = all(converter.is_exact(n) for n in seen)
-    if len(lines) == 1:
-        block.latex = " ".join(lines[0])
-    elif lines:
-        environment = "aligned" if any(len(line) > 1 for line in lines) else "gathered"
-        body = " \\\\ ".join(" & ".join(line) for line in lines)
-        block.latex = f"\\begin{{{environment}}} {body} \\end{{{environment}}}"
-    block.number = " ".join(numbers)
-    block.text = plain_of(block.items)
-    block.markdown = f"\\[ {block.latex} \\]" if block.latex else block.text
-    block.maths = sorted(seen)
-
-
-def _bare(latex: str) -> str:
-    return re.sub(r"^\\displaystyle\s*", "", latex)

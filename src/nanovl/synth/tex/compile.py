@@ -25,6 +25,7 @@ from nanovl.synth.tex.assemble import assemble
 from nanovl.synth.tex.augment import Augmentation
 from nanovl.synth.tex.engine import MAX_PAGES, Compiled, Profile, run_engine
 from nanovl.synth.tex.fonts import ensure_font_cache, learn_fonts
+from nanovl.synth.tex.legible import faint_words
 from nanovl.synth.tex.pages import write_page
 from nanovl.synth.tex.retypeset import translate_folder
 from nanovl.synth.tex.sandbox import Limits, Sandbox
@@ -180,10 +181,12 @@ class _Settings:
     thorough: bool
     keep_glyphs: bool
     translator: Translator | None
+    is_restyled: bool = False
 
 
 def _attempt(source: Path, settings: _Settings, options: Sequence[str]) -> DocumentResult:
     """From an unread source to pages, once."""
+    settings = replace(settings, is_restyled=bool(options))
     seconds: dict[str, float] = {}
     translated = (0, 0)
     with tempfile.TemporaryDirectory(prefix="nanovl-tex-") as folder:
@@ -243,6 +246,9 @@ def _pages(compiled: Compiled, settings: _Settings, seconds: dict[str, float]) -
             frame = page.raw.frame
             if frame and index + 1 < len(pages) and pages[index + 1].raw.frame == frame:
                 reasons = ("overlay", *reasons)  # the next page shows the same frame, and more
+            if settings.is_restyled and not reasons:
+                faint = faint_words(page, pdf, index)
+                reasons = (f"contrast {len(faint)} words",) if faint else ()
             files: dict[str, str] = {}
             if not reasons:
                 files = write_page(

@@ -20,6 +20,7 @@ from nanovl.synth.tex.bibliography import make_bibliography, make_guess
 from nanovl.synth.tex.events import Recording, read_recording
 from nanovl.synth.tex.sandbox import Finished, Sandbox
 from nanovl.synth.tex.source import Source
+from nanovl.synth.tex.startup import start_options
 
 __all__ = ["MAX_PAGES", "Compiled", "Profile", "run_engine"]
 
@@ -30,7 +31,7 @@ _UNSETTLED = re.compile(
     r"\\(?:ref|eqref|cref|Cref|autoref|pageref|cite\w*|tableofcontents|label|bibliography|"
     r"printbibliography|include|input|listof\w+|lastpage|LastPage|bibitem|nocite)\b"
 )
-_RERUN = re.compile(r"Rerun|undefined references|may have changed")
+_RERUN = re.compile(r"Rerun (?!checks for)|undefined references|may have changed")
 _ERROR = re.compile(r"^(?:!|\S+?:\d+:) (.*)$", re.MULTILINE)
 _MISSING = re.compile(r"(?:File [`']([^']+)' not found|I can't find file [`']([^']+)'|"
                       r"Unable to load picture or PDF file [`']([^']+)'|"
@@ -112,8 +113,8 @@ def _latex(source: Source, sandbox: Sandbox, options: Sequence[str], *, draft: b
         + ("\\def\\ngtdraft{}" if draft else "")
     )
     command = [
-        "lualatex", "--interaction=batchmode", "--no-shell-escape", "--nosocket",
-        "--file-line-error", f"--jobname={source.job}",
+        "lualatex", *start_options(sandbox), "--interaction=batchmode", "--no-shell-escape",
+        "--nosocket", "--file-line-error", f"--jobname={source.job}",
     ]  # fmt: skip
     if draft:
         command.append("--draftmode")

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 from nanovl.synth.base import Reject
 from nanovl.synth.tex.glyphs import UNKNOWN, glyph_name, opentype_text, tfm_text
+from nanovl.synth.tex.indic import has_indic, to_reading_order
 
 __all__ = [
     "Cell",
@@ -33,6 +34,10 @@ __all__ = [
 ]
 
 SP = 65781.76  # scaled points in a page point
+# What the engine called its maths characters (nanovl-gt-maths.lua, mathnames.py).
+_NAMES = {"symbols", "delimiters", "accents", "keys", "alphabets", "families", "muskips"}
+# Brackets between letters from right to left are printed by the glyph of their counterpart.
+_MIRRORED = str.maketrans("()[]{}<>\u00ab\u00bb\u2039\u203a", ")(][}{><\u00bb\u00ab\u203a\u2039")
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)"
 _OPERATOR = re.compile(rf"((?:{_NUMBER}\s+){{6}})cm\b|(?<![\w.])([qQ])(?![\w.])")
 
@@ -135,6 +140,7 @@ class Font:
         parts: Code -> pieces of a virtual character: (font number, code, dx, dy), page points.
         chain: Code of a larger size -> code of the size that has a name.
         style: Bold 1, italic 2, mono 4; None until somebody asks (`richtext.font_style`).
+        nfss: What LaTeX selected it by: encoding/family/series/shape/size, or "".
     """
 
     number: int
@@ -150,6 +156,7 @@ class Font:
     parts: dict[int, list[tuple[int, int, float, float]]] = field(default_factory=dict)
     style: int | None = None
     chain: dict[int, int] = field(default_factory=dict)
+    nfss: str = ""
 
     @property
     def style_name(self) -> str:
@@ -159,13 +166,14 @@ class Font:
 
 @dataclass(slots=True)
 class Maths:
-    """One maths list before it became boxes."""
+    """One maths list before it became boxes; `big` is the size amsmath makes \\big of, or 0."""
 
     number: int
     is_display: bool
     source_line: int
     quad: float
     tree: list[Any]
+    big: float = 0.0
 
 
 @dataclass(slots=True)
@@ -217,6 +225,7 @@ class Recording:
     unknown: Counter[str]
     is_complete: bool
     engine_cpu_s: float = 0.0
+    names: dict[str, list[Any]] = field(default_factory=dict)
 
 
 def read_recording(path: Path) -> Recording:
@@ -245,14 +254,20 @@ def _take(recording: Recording, raw_pages: list[list[Any]], event: list[Any]) ->
     if kind == "page":
         raw_pages.append(event)
     elif kind == "math":
-        _, number, style, source_line, quad, tree = event
-        recording.maths[number] = Maths(number, style == "display", source_line, quad / SP, tree)
+        _, number, style, source_line, quad, tree, *big = event
+        entry = Maths(number, style == "display", source_line, quad / SP, tree)
+        entry.big = big[0] / SP if big else 0.0
+        recording.maths[number] = entry
     elif kind == "par":
         recording.paragraphs[event[1]] = (event[2], event[3])
     elif kind == "font":
         _font(recording, event)
     elif kind == "chain":
         recording.fonts[event[1]].chain.update({code: root for code, root in event[2]})
+    elif kind == "nfss":
+        recording.fonts[event[1]].nfss = event[2]
+    elif kind in _NAMES:
+        recording.names[kind] = event[1]
     elif kind == "meta" and event[1] == "float":
         recording.floats[event[2]] = event[3]
     elif kind == "meta" and event[1] == "multirow":
@@ -272,7 +287,7 @@ def _font(recording: Recording, event: list[Any]) -> None:
         if parts:
             font.parts[code] = [(p[0], p[1], p[2] / SP, p[3] / SP) for p in parts if len(p) == 4]
         if font.is_wide:
-            font.texts[code] = opentype_text(code, to_unicode)
+            font.texts[code] = _letters(opentype_text(code, to_unicode))
         elif not parts:
             text = tfm_text(name, code)
             if text == UNKNOWN and to_unicode:
@@ -283,6 +298,13 @@ def _font(recording: Recording, event: list[Any]) -> None:
         else:
             font.texts[code] = "_"  # a rule alone
     recording.fonts[number] = font
+
+
+def _letters(text: str) -> str:
+    """Arabic letters without their place in the word, which the glyph tells and text does not."""
+    if any("\ufb50" <= c <= "\ufdff" or "\ufe80" <= c <= "\ufefc" for c in text):
+        return unicodedata.normalize("NFKC", text)
+    return text
 
 
 def _finish_fonts(recording: Recording) -> None:
@@ -320,16 +342,20 @@ def _page(raw: list[Any], recording: Recording) -> RawPage:
     items, rows, fonts = page.items, page.rows, recording.fonts
     state = State()
     leaders = 0
+    is_mirrored = False
     saved: list[int] = []  # lengths of `matrices` at each save
-    matrices: list[tuple[int, tuple[float, ...], float, float]] = []
+    matrices: list[tuple[int, tuple[float, ...], float, float, int]] = []
+    spans: list[Row | Cell] = []  # rows and cells are turned with what they hold
     missing = (0.0, 0.0, 0.0)
 
     def restore() -> None:
         keep = saved.pop() if saved else 0
         while len(matrices) > keep:
-            first, matrix, px, py = matrices.pop()
+            first, matrix, px, py, since = matrices.pop()
             for item in items[first:]:
                 item.transform(matrix, px, py)
+            for span in spans[since:]:
+                span.box = _turned(span.box, matrix, px, py)
 
     for event in events:
         head = event[0]
@@ -339,8 +365,9 @@ def _page(raw: list[Any], recording: Recording) -> RawPage:
             font = fonts[head]
             _, h, d = font.sizes.get(code, missing)
             left, right = font.ink.get(code, (0.0, w))
+            text = font.texts.get(code, UNKNOWN)
             item = Item(
-                "glyph", font.texts.get(code, UNKNOWN), x, y, w,
+                "glyph", text.translate(_MIRRORED) if is_mirrored else text, x, y, w,
                 (x + left, y - h, x + right, y + d), state, font, code,
             )  # fmt: skip
             item.is_leader = leaders > 0
@@ -363,6 +390,7 @@ def _page(raw: list[Any], recording: Recording) -> RawPage:
             _, row, outer_row, outer_cell, table, x, y, w, h, d = event
             x, y, w, h, d = (v / SP for v in (x, y, w, h, d))
             rows[row] = Row(row, outer_row, outer_cell, table, (x, y - h, x + w, y + d))
+            spans.append(rows[row])
         elif head == "c":
             _, cell, row, is_full, left, right, x, y, w, h, d = event
             x, y, w, h, d = (v / SP for v in (x, y, w, h, d))
@@ -370,6 +398,9 @@ def _page(raw: list[Any], recording: Recording) -> RawPage:
             if row in rows:
                 box = (x, y - h, x + w, y + d)
                 rows[row].cells.append(Cell(cell, not is_full, align, box))
+                spans.append(rows[row].cells[-1])
+        elif head == "<":
+            is_mirrored = event[1] == 1
         elif head == "d":
             leaders += 1 if event[1] else -1
         elif head == "q":
@@ -379,7 +410,7 @@ def _page(raw: list[Any], recording: Recording) -> RawPage:
         elif head == "m":
             numbers = [float(v) for v in re.findall(_NUMBER, event[1])]
             matrix = (*numbers[:4], 0.0, 0.0) if len(numbers) >= 4 else (1.0, 0, 0, 1.0, 0, 0)
-            matrices.append((len(items), matrix, event[2] / SP, event[3] / SP))
+            matrices.append((len(items), matrix, event[2] / SP, event[3] / SP, len(spans)))
         elif head == "l":
             mode, data, x, y = event[1], event[2], event[3] / SP, event[4] / SP
             if mode == 1:
@@ -391,9 +422,11 @@ def _page(raw: list[Any], recording: Recording) -> RawPage:
                     restore()
                 else:
                     values = tuple(float(v) for v in numbers_text.split())
-                    matrices.append((len(items), values, x, y))
+                    matrices.append((len(items), values, x, y, len(spans)))
     while saved or matrices:
         restore()
+    if any(has_indic(text) for font in fonts.values() for text in font.texts.values()):
+        to_reading_order([item for item in items if item.kind == "glyph"])
     _rotate(page)
     return page
 
@@ -414,12 +447,15 @@ def _rotate(page: RawPage) -> None:
     if page.rotation != 180:
         page.width, page.height = h, w
 
-    def turned(box: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
-        probe = Item("rule", "", box[0], box[1], 0.0, box, State())
-        probe.transform(matrix, 0.0, 0.0)
-        return probe.box
-
     for row in page.rows.values():
-        row.box = turned(row.box)
+        row.box = _turned(row.box, matrix, 0.0, 0.0)
         for cell in row.cells:
-            cell.box = turned(cell.box)
+            cell.box = _turned(cell.box, matrix, 0.0, 0.0)
+
+
+def _turned(
+    box: tuple[float, float, float, float], matrix: Sequence[float], px: float, py: float
+) -> tuple[float, float, float, float]:
+    probe = Item("rule", "", box[0], box[1], 0.0, box, State())
+    probe.transform(matrix, px, py)
+    return probe.box

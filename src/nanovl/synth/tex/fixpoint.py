@@ -17,27 +17,30 @@ from typing import Any
 from nanovl.core.errors import BackendError
 from nanovl.synth.tex.events import read_recording
 from nanovl.synth.tex.fonts import ensure_font_cache
+from nanovl.synth.tex.mathnames import MathNames
 from nanovl.synth.tex.maths import Converter
 from nanovl.synth.tex.sandbox import Sandbox
+from nanovl.synth.tex.startup import start_options
 
 __all__ = ["check_formulas"]
 
 _HEAD = r"""\documentclass{article}
 \usepackage{amsmath,amssymb,mathrsfs}
 \providecommand\joinrel{\mathrel{\mkern-3mu}}
-\begin{document}
 """
 
 
-def check_formulas(formulas: Sequence[str]) -> dict[str, Any]:
+def check_formulas(formulas: Sequence[str], head: str = _HEAD) -> dict[str, Any]:
     """Typeset formulas again and compare.
 
     Args:
         formulas: LaTeX without delimiters.
+        head: What comes before the document begins: class, packages, fonts.
 
     Returns:
         `total`; `compiled` without error; `same_glyphs`, whose characters are the same in the same
-        order; `same_text`, which are written the same again; `changed`, up to 20 (before, after).
+        order; `same_text`, which are written the same again; `changed`, up to 20 (before, after);
+        `written`, what became of each formula, "" for those that do not compile.
 
     Raises:
         BackendError: The engine is missing or printed nothing.
@@ -50,10 +53,12 @@ def check_formulas(formulas: Sequence[str]) -> dict[str, Any]:
             f"\\setbox0\\hbox{{$\\displaystyle {formula} $}}\n"
             for k, formula in enumerate(formulas)
         )
-        (work / "fix.tex").write_text(_HEAD + body + "x\\end{document}\n", encoding="utf-8")
-        result = Sandbox(work).run(
-            ["lualatex", "--interaction=batchmode", "--no-shell-escape", "--jobname=fix",
-             "\\RequirePackage{nanovl-gt}\\input{fix.tex}"]
+        text = f"{head}\\begin{{document}}\n{body}x\\end{{document}}\n"
+        (work / "fix.tex").write_text(text, encoding="utf-8")
+        sandbox = Sandbox(work)
+        result = sandbox.run(
+            ["lualatex", *start_options(sandbox), "--interaction=batchmode", "--no-shell-escape",
+             "--jobname=fix", "\\RequirePackage{nanovl-gt}\\input{fix.tex}"]
         )  # fmt: skip
         path = work / "fix-gt.jsonl"
         if not path.exists():
@@ -61,23 +66,26 @@ def check_formulas(formulas: Sequence[str]) -> dict[str, Any]:
         log = (work / "fix.log").read_text("utf-8", "replace")
         owners = _owners(path)
         recording = read_recording(path)
-    converter = Converter(recording.fonts, recording.maths)
+    converter = Converter(recording.fonts, recording.maths, MathNames(recording.names))
     broken = _broken(log)
     counts = {"total": len(formulas), "compiled": 0, "same_glyphs": 0, "same_text": 0}
     changed = []
+    written = []
     for k, formula in enumerate(formulas):
         if k in broken or k not in owners:
             changed.append((formula, "does not compile"))
+            written.append("")
             continue
         counts["compiled"] += 1
         again = re.sub(r"^\\displaystyle\s*", "", converter.latex(owners[k]))
+        written.append(again)
         is_same = _tight(again) == _tight(formula)
         counts["same_text"] += is_same
         if is_same or _glyphs(again) == _glyphs(formula):
             counts["same_glyphs"] += 1
         else:
             changed.append((formula, again))
-    return {**counts, "changed": changed[:20]}
+    return {**counts, "changed": changed[:20], "written": written}
 
 
 def _owners(path: Path) -> dict[int, int]:

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from nanovl.core.errors import BackendError
 from nanovl.synth.tex.sandbox import Limits, Sandbox, font_cache
+from nanovl.synth.tex.startup import ensure_quick_start
 
 __all__ = ["ensure_font_cache", "learn_fonts"]
 
@@ -65,6 +66,11 @@ def ensure_font_cache() -> None:
     Raises:
         BackendError: The engine is missing or cannot print a small document.
     """
+    _fill_fonts()
+    ensure_quick_start()
+
+
+def _fill_fonts() -> None:
     folder = font_cache()
     mark, state = folder / _MARK, _state()
     if mark.is_file() and mark.read_text() == state:

@@ -16,17 +16,25 @@ from typing import Any
 from nanovl.synth.tex.events import Font, Maths
 from nanovl.synth.tex.glyphs import UNKNOWN
 from nanovl.synth.tex.mathchars import Characters
+from nanovl.synth.tex.mathnames import MathNames
 from nanovl.synth.tex.mathsymbols import BIG_SIZES
 from nanovl.synth.tex.mathtext import join, text_command
 
 __all__ = ["Boxes"]
 
-_INNER, _PUNCT = 9, 8  # kinds of noads
+_ORD, _INNER = 0, 9  # kinds of noads
+_ANY = -1
 _SP = 65781.76
 _MATRICES = {
     ("(", ")"): "pmatrix", ("[", "]"): "bmatrix", ("\\{", "\\}"): "Bmatrix", ("|", "|"): "vmatrix",
     ("\\|", "\\|"): "Vmatrix", ("\\{", "."): "cases",
 }  # fmt: skip
+
+
+_BARS = {"\u00af", "\u02c9", "\u0304", "\u0127"}
+_BAR_SLOTS = (0x16, 0x09)  # of classic and of T1 text fonts
+# Steps of amsmath's sizes.
+_BIG_STEPS = ((1.0, "\\big"), (1.5, "\\Big"), (2.0, "\\bigg"), (2.5, "\\Bigg"))
 
 
 class Boxes(Characters, ABC):
@@ -35,15 +43,80 @@ class Boxes(Characters, ABC):
     Args:
         fonts: Of the document.
         maths: Of the document.
+        names: What the engine called its characters.
     """
 
-    def __init__(self, fonts: Mapping[int, Font], maths: Mapping[int, Maths]) -> None:
-        super().__init__(fonts)
+    def __init__(
+        self,
+        fonts: Mapping[int, Font],
+        maths: Mapping[int, Maths],
+        names: MathNames | None = None,
+    ) -> None:
+        super().__init__(fonts, names)
         self.maths = maths
 
     @abstractmethod
     def latex(self, number: int) -> str:
         """LaTeX of a list, without delimiters."""
+
+    def plain_text(self, number: int) -> str | None:
+        """Text of a list that is no maths: a box alone, or only characters of a text font.
+
+        Returns:
+            The text; None when the list is maths.
+        """
+        entry = self.maths.get(number)
+        if entry is None:
+            return ""
+        parts: list[str] = []
+        chars = 0
+        for node in entry.tree:
+            if node[0] == "n" and node[2] is None and node[3] is None and node[1:] == [0, None]:
+                continue
+            if node[0] != "n" or node[2] is None:
+                return None
+            empty = node[2] in (["l", []], None)
+            scripts = [s for s in (node[3], node[4] if len(node) > 4 else None) if s]
+            if empty and len(scripts) == 1 and scripts[0][0] == "b":
+                parts.append(self._box_plain(scripts[0]))
+            elif not scripts and node[2][0] == "b":
+                parts.append(self._box_plain(node[2]))
+            elif not scripts and node[2][0] == "c":
+                font = self.fonts.get(node[2][1])
+                name = font.name.lower() if font else ""
+                if not font or (
+                    not re.match(r"(cmtt|cmr|lmtt|ectt|t1)", name) and "mono" not in name
+                ):
+                    return None
+                parts.append(font.texts.get(node[2][2], UNKNOWN))
+                chars += 1
+            else:
+                return None
+        if any("\\" in part for part in parts):
+            return None
+        if chars and (chars < 4 or not any(c in "".join(parts) for c in ":/@.")):
+            return None
+        return "".join(parts)
+
+    def _is_hbar(self, nodes: list[Any]) -> bool:
+        """A bar drawn over an h, where the fonts have no \\hbar."""
+        if len(nodes) == 2 and nodes[0][0] == "C" and nodes[1][:2] == ["n", _ORD]:
+            box = nodes[0][1][0][2] if nodes[0][1] and nodes[0][1][0][0] == "n" else None
+            if not box or box[0] != "b" or self._box_plain(box) not in _BARS:
+                return False
+            return nodes[1][2][0] == "c" and self._char(nodes[1][2], _ANY)[0] == "h"
+        kinds = [n[0] for n in nodes]
+        marks = [n[2] for n in nodes if n[0] == "n" and n[2] and n[2][0] == "c"]
+        if kinds.count("n") != 2 or len(marks) != 2 or set(kinds) - {"n", "k", "g"}:
+            return False
+        if self._char(marks[1], _ANY) != ("h", ""):
+            return False
+        font = self.fonts.get(marks[0][1])
+        text = font.texts.get(marks[0][2], "") if font else ""
+        if font and font.sizes.get(marks[0][2], (1.0,))[0] == 0.0:
+            return text in (*_BARS, UNKNOWN)
+        gap = nodes[kinds.index("n") + 1]
+        return gap[0] in ("k", "g") and gap[1] < 0 and (text in _BARS or marks[0][2] in _BAR_SLOTS)
 
     def _root(self, nodes: list[Any]) -> str:
         nodes = [
@@ -65,7 +138,7 @@ class Boxes(Characters, ABC):
         chars = [n[2] for n in nodes if n[0] == "n" and n[2] and n[2][0] == "c" and not n[3]]
         others = [n for n in nodes if n[0] in ("f", "R", "A", "F", "C")]
         if len(chars) == 3 and not others:
-            texts = {self._char(c, _PUNCT)[0] for c in chars}
+            texts = {self._char(c, _ANY)[0] for c in chars}
             if texts == {"."}:
                 return "\\ldots"
             if texts == {"\\cdot"}:
@@ -98,8 +171,12 @@ class Boxes(Characters, ABC):
         box = nodes[1][2] if nodes[1][0] == "n" else nodes[1]
         if not box or box[0] != "b" or box[2]:
             return None
-        size = box[3] / _SP / (entry.quad or 10.0)
-        name = min(BIG_SIZES, key=lambda pair: abs(pair[0] - size))[1]
+        size = box[3] / _SP
+        if entry.big:
+            name = min(_BIG_STEPS, key=lambda pair: abs(pair[0] * entry.big - size))[1]
+        else:
+            quad = entry.quad or 10.0
+            name = min(BIG_SIZES, key=lambda pair: abs(pair[0] * quad - size))[1]
         return name, self._delimiter(nodes[0][2])
 
     def _brace(self, nucleus: list[Any]) -> str:
@@ -194,6 +271,8 @@ class Boxes(Characters, ABC):
         if not environment:
             if first_style == "display":
                 environment = "aligned" if width > 1 else "gathered"
+            elif first_style == "script" and style not in ("script", "scriptscript"):
+                environment = "smallmatrix"
             elif style in ("script", "scriptscript") and width <= 1:
                 return f"\\substack{{{body}}}"
             else:

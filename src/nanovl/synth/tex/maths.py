@@ -16,6 +16,8 @@ from typing import Any
 from nanovl.synth.tex.events import Font, Maths
 from nanovl.synth.tex.glyphs import UNKNOWN
 from nanovl.synth.tex.mathboxes import Boxes
+from nanovl.synth.tex.mathnames import MathNames
+from nanovl.synth.tex.mathnodes import colon_nodes, is_joinrel, is_neutral, short_fraction
 from nanovl.synth.tex.mathsymbols import OPERATORS
 from nanovl.synth.tex.mathtext import (
     binomials,
@@ -33,7 +35,8 @@ __all__ = ["Converter"]
 
 _ORD, _OP_DISPLAY, _OP_LIMITS, _OP_NOLIMITS, _BIN, _REL = range(6)
 _OPEN, _CLOSE, _PUNCT, _INNER, _UNDER, _OVER = range(6, 12)
-_MU = 65536.0
+_ANY = -1
+_MU = 65536
 _SP = 65781.76
 _INNER_STYLE = {"display": "script", "text": "script", "script": "scriptscript"}
 
@@ -44,10 +47,16 @@ class Converter(Boxes):
     Args:
         fonts: Of the document.
         maths: Of the document.
+        names: What the engine called its characters.
     """
 
-    def __init__(self, fonts: Mapping[int, Font], maths: Mapping[int, Maths]) -> None:
-        super().__init__(fonts, maths)
+    def __init__(
+        self,
+        fonts: Mapping[int, Font],
+        maths: Mapping[int, Maths],
+        names: MathNames | None = None,
+    ) -> None:
+        super().__init__(fonts, maths, names)
         self._done: dict[int, str] = {}
 
     def latex(self, number: int) -> str:
@@ -67,45 +76,6 @@ class Converter(Boxes):
         """Whether every glyph of the list has a command or character."""
         self.latex(number)
         return number not in self._bad
-
-    def plain_text(self, number: int) -> str | None:
-        """Text of a list that is no maths: a box alone, or only characters of a text font.
-
-        Returns:
-            The text; None when the list is maths.
-        """
-        entry = self.maths.get(number)
-        if entry is None:
-            return ""
-        parts: list[str] = []
-        chars = 0
-        for node in entry.tree:
-            if node[0] == "n" and node[2] is None and node[3] is None and node[1:] == [0, None]:
-                continue
-            if node[0] != "n" or node[2] is None:
-                return None
-            empty = node[2] in (["l", []], None)
-            scripts = [s for s in (node[3], node[4] if len(node) > 4 else None) if s]
-            if empty and len(scripts) == 1 and scripts[0][0] == "b":
-                parts.append(self._box_plain(scripts[0]))
-            elif not scripts and node[2][0] == "b":
-                parts.append(self._box_plain(node[2]))
-            elif not scripts and node[2][0] == "c":
-                font = self.fonts.get(node[2][1])
-                name = font.name.lower() if font else ""
-                if not font or (
-                    not re.match(r"(cmtt|cmr|lmtt|ectt|t1)", name) and "mono" not in name
-                ):
-                    return None
-                parts.append(font.texts.get(node[2][2], UNKNOWN))
-                chars += 1
-            else:
-                return None
-        if any("\\" in part for part in parts):
-            return None
-        if chars and (chars < 4 or not any(c in "".join(parts) for c in ":/@.")):
-            return None
-        return "".join(parts)
 
     # -- lists ----------------------------------------------------------------------------------
 
@@ -142,11 +112,19 @@ class Converter(Boxes):
                 out.append(matrix)
                 index += used
                 continue
+            used = colon_nodes(nodes, index)
+            if used and join(self._node(nodes[index + used - 1], style)) == "{:}":
+                flush()
+                if index and nodes[index - 1][:2] == ["g", 2 * _MU] and out[-1:] == ["\\,"]:
+                    out.pop()  # a part of amsmath's \\colon where that is a thin space
+                out.append("\\colon")
+                index += used
+                continue
             if kind == "n" and node[1] == _REL and node[2] == ["l", []] and not node[3]:
                 flush()
                 index += 1
                 continue
-            if kind == "n" and self._is_joinrel(node):
+            if kind == "n" and is_joinrel(node):
                 flush()
                 out.append("\\joinrel")
                 index += 1
@@ -178,17 +156,6 @@ class Converter(Boxes):
             index += 1
         flush()
         return binomials(sequences(out))
-
-    def _is_joinrel(self, node: list[Any]) -> bool:
-        nucleus = node[2]
-        return bool(
-            node[1] == _REL
-            and nucleus
-            and nucleus[0] == "l"
-            and len(nucleus[1]) == 1
-            and nucleus[1][0][0] in ("g", "k")
-            and nucleus[1][0][1] < 0
-        )
 
     def _node(self, node: list[Any], style: str) -> list[str]:
         kind = node[0]
@@ -223,9 +190,9 @@ class Converter(Boxes):
     def _glue(self, node: list[Any]) -> list[str]:
         width, subtype = node[1], node[2]
         if subtype in (98, 99):
-            mu = round(width / _MU)
-            return {3: ["\\,"], 4: ["\\:"], 5: ["\\;"], -3: ["\\!"], 18: ["\\quad"],
-                    36: ["\\qquad"]}.get(mu, [])  # fmt: skip
+            spaces = self.names.spaces
+            space = spaces.get(width) or spaces.get(round(width / _MU) * _MU)
+            return [space] if space else []
         entry = self.maths.get(self._now)
         quad = (entry.quad if entry and entry.quad else 10.0) * _SP
         if width >= 1.8 * quad:
@@ -269,6 +236,8 @@ class Converter(Boxes):
             if scripts and len(parts) > 1:
                 body = f"{{{body}}}"
             return [body + scripts] if body or scripts else []
+        if subtype == _ORD and self._is_hbar(nucleus[1]):
+            return ["\\hbar" + scripts]
         inner = self._list(nucleus[1], style)
         stacked = self._accent_inside(nucleus[1], style)
         if stacked:
@@ -286,10 +255,12 @@ class Converter(Boxes):
         if scripts:
             return [(body if is_token(body) else f"{{{body}}}") + scripts]
         if any(node_[0] == "S" for node_ in nucleus[1]):
-            fraction = _short_fraction(nucleus[1])
+            fraction = short_fraction(nucleus[1])
             if fraction:
                 name, inner_node = fraction
                 return [self._fraction(inner_node, style, name)]
+            return [f"{{{body}}}"]
+        if is_neutral(node):
             return [f"{{{body}}}"]
         if len(inner) == 1 or subtype == _INNER:
             return inner
@@ -313,8 +284,8 @@ class Converter(Boxes):
         if nucleus[0] == "l":
             inner = [n for n in nucleus[1] if n[0] not in ("k", "g")]
             word = join(self._list(inner, style))
-            match = re.fullmatch(r"\\mathrm\{([A-Za-z-]+)\}", word)
-            if match:
+            match = re.fullmatch(r"\\math(?:rm|bf)\{([A-Za-z-]+)\}", word)
+            if match and (word.startswith("\\mathrm") or match.group(1) in OPERATORS):
                 gaps = [n for n in nucleus[1] if n[0] in ("k", "g") and n[1] > 0]
                 name = match.group(1)
                 if gaps and name in ("limsup", "liminf", "injlim", "projlim"):
@@ -368,7 +339,7 @@ class Converter(Boxes):
         if kernel is None:
             return ""
         if kernel[0] == "c":
-            text, font_style = self._char(kernel, _ORD)
+            text, font_style = self._char(kernel, _ANY)
             if font_style == "boldcal":
                 return f"\\boldsymbol{{\\mathcal{{{text}}}}}"
             return f"\\{font_style}{{{text}}}" if font_style and text.isalnum() else text
@@ -398,21 +369,8 @@ class Converter(Boxes):
         return f"\\sqrt{root}{{{self._kernel(nucleus, style)}}}{scripts}"
 
     def _accent(self, node: list[Any], style: str) -> str:
-        _, _, nucleus, top, bottom = node[:5]
+        _, kind, nucleus, top, bottom = node[:5]
         scripts = self._scripts(node, style)
         body = self._kernel(nucleus, style)
-        command = self._accent_command(top or bottom)
+        command = self._accent_command(top or bottom, kind)
         return f"{command}{{{body}}}{scripts}"
-
-
-def _short_fraction(nodes: list[Any]) -> tuple[str, list[Any]] | None:
-    """\\dfrac and \\tfrac: a style, then a fraction alone."""
-    rest = nodes
-    if len(rest) == 2 and rest[0][0] == "S":
-        node = rest[1]
-        while node[0] == "n" and node[2] and node[2][0] == "l" and len(node[2][1]) == 1:
-            node = node[2][1][0]
-        if node[0] == "f" and not node[4] and not node[5] and node[1] != 0:
-            name = {"display": "\\dfrac", "text": "\\tfrac"}.get(plain_style(rest[0][1]))
-            return (name, node) if name else None
-    return None

@@ -43,8 +43,9 @@ COMMANDS = _table("""
 2288 nsubseteq 2289 nsupseteq 228A subsetneq 228B supsetneq 228E uplus 228F sqsubset 2290 sqsupset
 2291 sqsubseteq 2292 sqsupseteq 2293 sqcap 2294 sqcup 2295 oplus 2296 ominus 2297 otimes
 2298 oslash 2299 odot 229A circledcirc 229B circledast 229D circleddash 229E boxplus 229F boxminus
-22A0 boxtimes 22A1 boxdot 22A2 vdash 22A3 dashv 22A4 top 22A5 bot 22A7 models 22A8 vDash 22A9 Vdash
-22AA Vvdash 22AC nvdash 22AD nvDash 22B2 vartriangleleft 22B3 vartriangleright 22B4 trianglelefteq
+22A0 boxtimes 22A1 boxdot 22A2 vdash 22A3 dashv 22A4 top 22A5 bot 27C2 perp 22A7 models 22A8 vDash
+22A9 Vdash 22AA Vvdash 22AC nvdash 22AD nvDash 22B2 vartriangleleft 22B3 vartriangleright
+22B4 trianglelefteq
 22B5 trianglerighteq 22B8 multimap 22BA intercal 22BB veebar 22BC barwedge 22C0 bigwedge
 22C1 bigvee 22C2 bigcap 22C3 bigcup 22C4 diamond 22C5 cdot B7 cdot 22C6 star 22C8 bowtie
 22C9 ltimes 22CA rtimes 22CB leftthreetimes 22CC rightthreetimes 22CD backsimeq 22CE curlyvee

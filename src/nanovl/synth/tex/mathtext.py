@@ -25,6 +25,8 @@ __all__ = [
 
 _OPEN_STACK = r"\\begin\{(?:array\}\{c|gathered)\}"
 _CLOSE_STACK = r"\\end\{(?:array|gathered)\}"
+_OVER = r"\\overset\{([^{}]*)\}\{(?:\\displaystyle)?"
+_BAR = r"(?:-|\{-\})*"  # of an arrow as long as it must be
 # Symbols the kernel stacks out of others, put back.
 _REWRITES = tuple(
     (re.compile(pattern), command)
@@ -35,11 +37,14 @@ _REWRITES = tuple(
         (_OPEN_STACK + r" \\sim \\\\ = " + _CLOSE_STACK, r"\\cong"),
         (r"\\overset\{\\textstyle\.\}\{=\}(?=[A-Za-z])", r"\\doteq "),
         (r"\\overset\{\\textstyle\.\}\{=\}", r"\\doteq"),
-        (r"\\overset\{([^{}]*)\}\{(?:\\displaystyle)?-*\\rightarrow\}", r"\\xrightarrow{\1}"),
-        (r"\\overset\{([^{}]*)\}\{(?:\\displaystyle)?\\leftarrow-*\}", r"\\xleftarrow{\1}"),
-        (r"\\begin\{array\}\{c\} -*\\rightarrow \\\\ ([^{}\\]*) \\end\{array\}",
+        (_OVER + _BAR + r"\\rightarrow\}", r"\\xrightarrow{\1}"),
+        (_OVER + r"\\leftarrow" + _BAR + r"\}", r"\\xleftarrow{\1}"),
+        # amsmath adds these spaces by itself.
+        (r"(?:\\,)?(\\begin\{smallmatrix\}.*?\\end\{smallmatrix\})\\,", r"\1"),
+        (r"(\\[cl]dots)\\,(?=$|[)\]]|\\(?:right|rangle|rceil|rfloor|\})|\\[Bb]igg?r)", r"\1"),
+        (r"\\begin\{array\}\{c\} " + _BAR + r"\\rightarrow \\\\ ([^{}\\]*) \\end\{array\}",
          r"\\overrightarrow{\1}"),
-        (r"\\begin\{array\}\{c\} \\leftarrow-* \\\\ ([^{}\\]*) \\end\{array\}",
+        (r"\\begin\{array\}\{c\} \\leftarrow" + _BAR + r" \\\\ ([^{}\\]*) \\end\{array\}",
          r"\\overleftarrow{\1}"),
     )
 )  # fmt: skip
@@ -102,6 +107,12 @@ def binomials(parts: list[str]) -> list[str]:
     return out
 
 
+def _unclassed(part: str) -> str:
+    """A symbol without the class it was given for the place it stands in."""
+    match = re.fullmatch(r"\\math(?:rel|bin|op|ord)\{(\\?[A-Za-z]+|[^A-Za-z\\])\}|\{(.)\}", part)
+    return (match.group(1) or match.group(2)) if match else part
+
+
 def sequences(parts: list[str]) -> list[str]:
     """Put commands back together that the kernel builds from pieces."""
     changed = True
@@ -110,7 +121,7 @@ def sequences(parts: list[str]) -> list[str]:
         for pattern, command in SEQUENCES:
             size = len(pattern)
             for i in range(len(parts) - size + 1):
-                if tuple(parts[i : i + size]) == pattern:
+                if tuple(map(_unclassed, parts[i : i + size])) == pattern:
                     parts = [*parts[:i], command, *parts[i + size :]]
                     changed = True
                     break

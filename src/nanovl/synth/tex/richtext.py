@@ -20,6 +20,7 @@ __all__ = ["code_lines", "font_style", "markdown_of", "plain_of", "words_of"]
 
 Boxed = list[tuple[tuple[float, float, float, float], str]]
 _BOLD, _ITALIC, _MONO = 1, 2, 4
+_SHORT_NAME = 12
 
 
 def font_style(font: Font | None) -> int:
@@ -39,6 +40,14 @@ def _style_of(name: str) -> int:
         style |= _ITALIC
     if re.search(r"mono|cmtt|cmsltt|ectt|courier|typewriter|consol|lmtt|inconsolata|txtt", name):
         style |= _MONO
+    # Metric files of the PostScript fonts: ptmbi8t, ec-qcsb, pcrr8t.
+    short = re.match(
+        r"(?:\w+-)?(?:p(tm|hv|cr|pl|nc|bk|ag)|q(tm|pl|cs|bk|hv|cr))([bdrl])c?([io]?)", name
+    )
+    if short and len(name) <= _SHORT_NAME:
+        family = short.group(1) or short.group(2)
+        style |= _BOLD * (short.group(3) in "bd") | _ITALIC * bool(short.group(4))
+        style |= _MONO * (family == "cr")
     return style
 
 
@@ -205,7 +214,8 @@ def code_lines(items: Sequence[Item]) -> str:
         for item in line:
             gap = item.x - edge
             if gap > least:
-                text += " " * (max(1, round(gap / step)) if is_mono or is_spread else 1)
+                is_wide = is_mono or is_spread or re.fullmatch(r" *\d+:?", text)
+                text += " " * (max(1, round(gap / step)) if is_wide else 1)
             text += item.text
             edge = item.x + item.width
         out.append(text.rstrip())

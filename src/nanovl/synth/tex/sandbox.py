@@ -26,8 +26,9 @@ from pathlib import Path
 
 from nanovl.core.errors import BackendError
 from nanovl.core.paths import home, program_path
+from nanovl.synth.usage import note_unseen, tree_seconds
 
-__all__ = ["Finished", "Limits", "Sandbox", "font_cache", "hooks_folder"]
+__all__ = ["Finished", "Limits", "Sandbox", "font_cache", "hooks_folder", "start_folder"]
 
 _logger = logging.getLogger(__name__)
 
@@ -36,6 +37,7 @@ _HOOKS = "/hooks"
 _CACHE = "/texcache"
 _TIMES = ".processor-time"
 _NAMES = "luatex-cache/generic/names"
+_START = "start"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,13 +82,24 @@ def hooks_folder() -> Path:
 
 
 def font_cache() -> Path:
-    """Folder of the engine's font cache, shared by all runs and read-only for them."""
-    return home() / "texcache"
+    """Folder of the engine's font cache, shared by all runs and read-only for them.
+
+    Without links in its path: the Lua guard compares it with paths that have none.
+    """
+    return (home() / "texcache").resolve()
+
+
+def start_folder() -> Path:
+    """Folder of what makes the engine start quickly (`startup`); part of the font cache's."""
+    return font_cache() / _START
+
+
+def _has_bubblewrap() -> bool:
+    return _works(shutil.which("bwrap"))
 
 
 @cache
-def _has_bubblewrap() -> bool:
-    program = shutil.which("bwrap")
+def _works(program: str | None) -> bool:
     if program is not None:
         trial = subprocess.run(
             [program, "--unshare-all", "--ro-bind", "/", "/", "--proc", "/proc", "true"],
@@ -207,10 +220,12 @@ class Sandbox:
             start_new_session=True,
         )
         failure = ""
+        killed = 0.0
         try:
             raw, _ = process.communicate(timeout=limits.wall_s)
         except subprocess.TimeoutExpired:
             failure = "timeout"
+            killed = tree_seconds(process.pid)
             _kill(process)
             raw, _ = process.communicate()
         except BaseException:
@@ -223,7 +238,8 @@ class Sandbox:
         spent = (after.children_user + after.children_system) - (
             before.children_user + before.children_system
         )
-        spent = max(spent, _noted(times))
+        handed, spent = spent, max(spent, _noted(times), killed)
+        note_unseen(spent - handed)
         times.unlink(missing_ok=True)
         self.cpu_s += spent
         if not failure:
@@ -235,6 +251,16 @@ class Sandbox:
             output=output,
             failure=failure,
         )
+
+    @property
+    def hooks(self) -> str:
+        """Folder of the hooks as the programs see it."""
+        return _HOOKS if self.is_isolated else str(hooks_folder())
+
+    @property
+    def cache(self) -> str:
+        """Folder of the font cache as the programs see it."""
+        return _CACHE if self.is_isolated else str(font_cache())
 
     def _copy_font_names(self) -> None:
         """The engine looks for its font database where it may write only."""
@@ -249,8 +275,9 @@ class Sandbox:
     def _settings(self, extra: Mapping[str, str], writes_cache: bool) -> dict[str, str]:
         inside = self.is_isolated
         work = _INSIDE if inside else str(self.work)
-        hooks = _HOOKS if inside else str(hooks_folder())
-        cache_folder = _CACHE if inside else str(font_cache())
+        hooks = self.hooks
+        cache_folder = self.cache
+        start = f"{cache_folder}/{_START}"
         own = f"{work}/.texvar"
         settings = {
             "PATH": "/usr/bin:/bin" if inside else program_path(),
@@ -261,8 +288,10 @@ class Sandbox:
             "TEXMFCONFIG": f"{work}/.texconfig",
             "TEXMFVAR": cache_folder if writes_cache else own,
             "TEXMFCACHE": cache_folder if writes_cache else f"{cache_folder}:{own}",
-            "TEXINPUTS": f".:{hooks}:",
-            "LUAINPUTS": f".:{hooks}:",
+            # Ours come before the job's own: a source must not bring a guard of its own making.
+            "TEXINPUTS": f"{hooks}:.:",
+            "LUAINPUTS": f"{hooks}:.:",
+            "TEXGT_START": start,
             "openin_any": "p" if not inside else "a",
             "openout_any": "p",
             "shell_escape": "f",
@@ -274,6 +303,10 @@ class Sandbox:
             "error_line": "254",
             "half_error_line": "238",
         }
+        if not writes_cache:
+            # Compiled Lua and the unpacked format come before what is installed (`startup`).
+            settings["TEXFORMATS"] = f"{start}:"
+            settings["TEXINPUTS"] = settings["LUAINPUTS"] = f"{hooks}:{start}/lua:.:"
         if not inside:
             # Read by the hooks: what Lua may open beside the job's folder (nanovl-gt-guard.lua).
             settings["TEXGT_GUARD"] = ":".join([*_tree(), hooks, cache_folder])

@@ -25,7 +25,7 @@ _TEXT_SUFFIXES = frozenset({".tex", ".ltx", ".sty", ".cls", ".bbl", ".bib", ".bs
                             ".def", ".tikz"})  # fmt: skip
 _MAIN_NAMES = ("main", "ms", "paper", "manuscript", "root", "article", "arxiv", "submission")
 _CLASS = re.compile(r"\\document(class|style)\s*(?:\[[^\]]*\])?\s*\{\s*([A-Za-z0-9_.\-/]+)\s*\}")
-_INPUTENC = re.compile(r"\\usepackage\s*\[([^\]]*)\]\s*\{[^}]*inputenc[^}]*\}")
+_INPUTENC = re.compile(r"\\usepackage\s*\[([^\]]*)\]\s*\{[^}]*inputen[cx][^}]*\}")
 _ENCODINGS = {
     "latin1": "latin-1", "latin2": "iso8859-2", "latin9": "iso8859-15", "ansinew": "cp1252",
     "cp1252": "cp1252", "cp1250": "cp1250", "cp1251": "cp1251", "koi8-r": "koi8-r",

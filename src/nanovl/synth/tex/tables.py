@@ -1,176 +1,24 @@
-"""Tables: one grid from the rows and cells TeX built, and its LaTeX, HTML, OTSL and Markdown.
+"""Tables: one grid from the rows and cells TeX built; `grids` writes it.
 
 Spans come from the null boxes TeX leaves behind a \\multicolumn and from the recorded \\multirow
 counts. A grid whose rows disagree is not guessed at: it says so in `problem`.
 
-Source: data synthesis specification, section 3.11; OTSL tokens as in section 6.
+Source: data synthesis specification, section 3.11.
 """
 
 from __future__ import annotations
 
-import html
+import math
 import re
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
 
 from nanovl.synth.tex.events import Item, RawPage, Recording, Row
+from nanovl.synth.tex.grids import Grid, GridCell
 from nanovl.synth.tex.maths import Converter
 from nanovl.synth.tex.richtext import markdown_of, plain_of
 
-__all__ = ["Grid", "GridCell", "build_grid"]
-
-
-@dataclass(slots=True)
-class GridCell:
-    """A cell of a grid; box in page points, None for an empty cell."""
-
-    row: int
-    column: int
-    rows: int
-    columns: int
-    text: str
-    markup: str
-    is_header: bool
-    align: str
-    box: tuple[float, float, float, float]
-    text_box: tuple[float, float, float, float] | None
-
-
-@dataclass(slots=True)
-class Grid:
-    """A table.
-
-    Attributes:
-        cells: In reading order.
-        rules: Rows under which a rule over the whole width is drawn; 0 is the top.
-        problem: Why the grid is not ground truth; "" when it is.
-    """
-
-    num_rows: int
-    num_columns: int
-    cells: list[GridCell] = field(default_factory=list)
-    aligns: list[str] = field(default_factory=list)
-    rules: set[int] = field(default_factory=set)
-    header_rows: int = 0
-    problem: str = ""
-
-    def _slots(self) -> list[list[GridCell | None]]:
-        slots: list[list[GridCell | None]] = [
-            [None] * self.num_columns for _ in range(self.num_rows)
-        ]
-        for cell in self.cells:
-            for r in range(cell.row, cell.row + cell.rows):
-                for c in range(cell.column, cell.column + cell.columns):
-                    slots[r][c] = cell
-        return slots
-
-    def latex(self) -> str:
-        """As a tabular."""
-        slots = self._slots()
-        lines = ["\\begin{tabular}{" + "".join(self.aligns) + "}"]
-        if 0 in self.rules:
-            lines.append("\\hline")
-        for r, row in enumerate(slots):
-            parts = []
-            c = 0
-            while c < self.num_columns:
-                cell = row[c]
-                if cell is None:
-                    parts.append("")
-                    c += 1
-                    continue
-                body = cell.markup if cell.row == r else ""
-                if cell.row == r and cell.rows > 1:
-                    body = f"\\multirow{{{cell.rows}}}{{*}}{{{body}}}"
-                if cell.columns > 1:
-                    body = f"\\multicolumn{{{cell.columns}}}{{{cell.align}}}{{{body}}}"
-                parts.append(body)
-                c += cell.columns
-            lines.append(" & ".join(parts) + " \\\\")
-            if r + 1 in self.rules:
-                lines.append("\\hline")
-        lines.append("\\end{tabular}")
-        return "\n".join(lines)
-
-    def html(self) -> str:
-        """As an HTML table."""
-        out = ["<table>"]
-        by_row: dict[int, list[GridCell]] = defaultdict(list)
-        for cell in self.cells:
-            by_row[cell.row].append(cell)
-        for r in range(self.num_rows):
-            parts = []
-            for cell in by_row[r]:
-                tag = "th" if cell.is_header else "td"
-                spans = f' rowspan="{cell.rows}"' if cell.rows > 1 else ""
-                spans += f' colspan="{cell.columns}"' if cell.columns > 1 else ""
-                parts.append(f"<{tag}{spans}>{html.escape(_unmarked(cell.markup))}</{tag}>")
-            out.append("<tr>" + "".join(parts) + "</tr>")
-        out.append("</table>")
-        return "".join(out)
-
-    def otsl(self) -> str:
-        """As OTSL: fcel and ecel, lcel and ucel for spans, xcel where both meet, nl."""
-        out = []
-        for r, row in enumerate(self._slots()):
-            for c, cell in enumerate(row):
-                if cell is None:
-                    out.append("<ecel>")
-                elif (cell.row, cell.column) == (r, c):
-                    tag = "<ched>" if cell.is_header else "<fcel>"
-                    out.append(f"{tag}{_unmarked(cell.markup)}" if cell.text else "<ecel>")
-                elif cell.row == r:
-                    out.append("<lcel>")
-                elif cell.column == c:
-                    out.append("<ucel>")
-                else:
-                    out.append("<xcel>")
-            out.append("<nl>")
-        return "".join(out)
-
-    def markdown(self) -> str:
-        """As a Markdown table; "" when a cell spans or breaks lines."""
-        if any(c.rows > 1 or c.columns > 1 or "\n" in c.markup for c in self.cells):
-            return ""
-        lines = []
-        for r, row in enumerate(self._slots()):
-            parts = [_unmarked(c.markup).replace("|", "\\|") if c is not None else "" for c in row]
-            lines.append("| " + " | ".join(parts) + " |")
-            if r == 0:
-                lines.append("|" + "|".join(" --- " for _ in row) + "|")
-        return "\n".join(lines)
-
-    def text(self) -> str:
-        """Cells separated by tabs, rows by line ends."""
-        return "\n".join(
-            "\t".join(c.text if c is not None and (c.row, c.column) == (r, k) else ""
-                      for k, c in enumerate(row))
-            for r, row in enumerate(self._slots())
-        )  # fmt: skip
-
-    def to_dict(self) -> dict[str, Any]:
-        """The cells as plain data, boxes in page points."""
-        return {
-            "rows": self.num_rows,
-            "columns": self.num_columns,
-            "header_rows": self.header_rows,
-            "cells": [
-                {
-                    "r": c.row, "c": c.column, "rowspan": c.rows, "colspan": c.columns,
-                    "header": c.is_header, "text": c.text, "latex": c.markup,
-                    "bbox": list(c.box), "bbox_text": list(c.text_box) if c.text_box else None,
-                }
-                for c in self.cells
-            ],
-        }  # fmt: skip
-
-
-def _unmarked(markup: str) -> str:
-    """Cell LaTeX for HTML and Markdown: escapes of text undone, maths kept."""
-    parts = re.split(r"(\\\(.*?\\\))", markup)
-    return "".join(p if p.startswith("\\(") else re.sub(r"\\([#$%&_{}])", r"\1", p) for p in parts)
+__all__ = ["build_grid"]
 
 
 def build_grid(
@@ -181,16 +29,21 @@ def build_grid(
         row for row in sorted(raw.rows.values(), key=lambda r: r.number)
         if row.table == table and not _is_nested(row, raw, table)
     ]  # fmt: skip
-    content, rules = _content(items, raw, rows)
+    turn = next((i.turn for i in items if i.kind == "glyph"), (1.0, 0.0, 0.0, 1.0))
+    content, rules = _content(items, raw, rows, turn)
     kept: list[Row] = []
     grid = Grid(0, 0)
-    left = min((r.box[0] for r in rows), default=0.0)
-    right = max((r.box[2] for r in rows), default=0.0)
+    flat = {r.number: _upright(r.box, turn) for r in rows}
+    # Rows of a longtable are as wide as the text; cells are as wide as the table.
+    cells = [_upright(c.box, turn) for r in rows for c in r.cells]
+    left = min((box[0] for box in cells), default=0.0)
+    right = max((box[2] for box in cells), default=0.0)
     for row in rows:
         has_text = any(content.get(c.number) for c in row.cells)
         all_null = all(c.is_null or not content.get(c.number) for c in row.cells)
-        is_rule_row = not has_text and all_null and row.box[3] - row.box[1] < 3.0
-        if not is_rule_row and row.cells and not (row.box[3] - row.box[1] < 0.5 and not has_text):
+        height = flat[row.number][3] - flat[row.number][1]
+        is_rule_row = not has_text and all_null and height < 3.0
+        if not is_rule_row and row.cells and not (height < 0.5 and not has_text):
             kept.append(row)
     while kept and not any(content.get(c.number) for c in kept[-1].cells):
         kept.pop()
@@ -219,13 +72,60 @@ def build_grid(
     if min(widths) != max(widths):
         _pad(grid, kept, taken)
     grid.cells = _apply_multirow(grid, taken)
+    edges = _column_edges(grid, turn)
     for y, x0, x1 in rules:
         if x1 - x0 > 0.9 * (right - left):
-            above = sum(r.box[3] - 1.5 <= y + 1.5 and (r.box[1] + r.box[3]) / 2 < y for r in kept)
+            boxes = [flat[r.number] for r in kept]
+            above = sum(b[3] - 1.5 <= y + 1.5 and (b[1] + b[3]) / 2 < y for b in boxes)
             grid.rules.add(above)
+        elif grid.num_columns > 1:
+            boxes = [flat[r.number] for r in kept]
+            above = sum(b[3] - 1.5 <= y + 1.5 and (b[1] + b[3]) / 2 < y for b in boxes)
+            found = _under(x0, x1, edges)
+            if found and 0 < above < len(kept):
+                grid.partial_rules.append((above, *found))
     grid.aligns = [_column_align(grid, c) for c in range(grid.num_columns)]
     _mark_header(grid)
     return grid
+
+
+def _column_edges(
+    grid: Grid, turn: tuple[float, float, float, float]
+) -> list[tuple[float, float] | None]:
+    """Left and right edge of every column; None where all cells span."""
+    edges: list[tuple[float, float] | None] = [None] * grid.num_columns
+    for cell in grid.cells:
+        if cell.columns == 1:
+            x0, _, x1, _ = _upright(cell.box, turn)
+            old = edges[cell.column]
+            edges[cell.column] = (min(x0, old[0]), max(x1, old[1])) if old else (x0, x1)
+    return edges
+
+
+def _under(
+    x0: float, x1: float, edges: Sequence[tuple[float, float] | None]
+) -> tuple[int, int] | None:
+    """First and last column above a rule that is shorter than the table."""
+    inside = [
+        c for c, edge in enumerate(edges)
+        if edge and min(x1, edge[1]) - max(x0, edge[0]) > 0.5 * (edge[1] - edge[0])
+    ]  # fmt: skip
+    return (inside[0], inside[-1]) if inside else None
+
+
+def _upright(
+    box: tuple[float, float, float, float], turn: tuple[float, float, float, float]
+) -> tuple[float, float, float, float]:
+    """A box of a turned table as if the table stood upright, about the page's corner."""
+    a, b = turn[0], turn[1]
+    if abs(b) < 1e-6 and a > 0:
+        return box
+    size = math.hypot(a, b)
+    cos, sin = a / size, b / size
+    # Back by the angle; y points down here and up in the matrix.
+    points = [(x * cos - y * sin, x * sin + y * cos) for x in box[::2] for y in box[1::2]]
+    xs, ys = [p[0] for p in points], [p[1] for p in points]
+    return (min(xs), min(ys), max(xs), max(ys))
 
 
 def _is_nested(row: Row, raw: RawPage, table: int) -> bool:
@@ -234,7 +134,10 @@ def _is_nested(row: Row, raw: RawPage, table: int) -> bool:
 
 
 def _content(
-    items: Sequence[Item], raw: RawPage, rows: Sequence[Row]
+    items: Sequence[Item],
+    raw: RawPage,
+    rows: Sequence[Row],
+    turn: tuple[float, float, float, float],
 ) -> tuple[dict[int, list[Item]], list[tuple[float, float, float]]]:
     """Cell number -> its pieces (nested tables inside), and horizontal rules (y, x0, x1)."""
     top = {c.number for r in rows for c in r.cells}
@@ -244,8 +147,9 @@ def _content(
     row_of = {c.number: r.number for r in raw.rows.values() for c in r.cells}
     for item in items:
         if item.kind == "rule":
-            if item.box[3] - item.box[1] < 2.0 and item.box[2] - item.box[0] > 3.0:
-                rules.append((item.box[3], item.box[0], item.box[2]))
+            x0, y0, x1, y1 = _upright(item.box, turn)
+            if y1 - y0 < 2.0 and x1 - x0 > 3.0:
+                rules.append((y1, x0, x1))
             if not item.state.math:
                 continue
         cell = item.state.cell
@@ -283,6 +187,9 @@ def _cell(
             max(i.box[2] for i in shown), max(i.box[3] for i in shown),
         )  # fmt: skip
     markup = _latex_of(markdown_of(inside, converter, styled=False))
+    # Numbers aligned by their decimal point come in two formulas.
+    markup = markup.replace("\\)\\(", "")
+    markup = re.sub(r"^\\\(([\d.,]+)\\\)$", r"\1", markup)
     if any(i.kind in ("image", "picture") for i in shown) and not markup:
         markup = "<graphics>"
     return GridCell(row, column, 1, span, plain_of(inside), markup, False, align, box, text_box)
@@ -329,13 +236,16 @@ def _apply_multirow(grid: Grid, taken: dict[tuple[int, int], GridCell]) -> list[
         first = r if count > 0 else r + count + 1
         last = min(first + abs(count), grid.num_rows)
         first = max(first, 0)
-        members = [(k, c) for k in range(first, last) if k != r]
-        empty = [
-            m
-            for m in members
-            if m in taken and not taken[m].text and taken[m].columns == cell.columns
+        end = c + cell.columns
+        members = [
+            (k, column)
+            for k in range(first, last)
+            for column in range(c, end)
+            if k != r and (k, column) in taken
         ]
-        if len(empty) != len(members):
+        empty = [m for m in members if not taken[m].text and m[1] + taken[m].columns <= end]
+        covered = sum(taken[m].columns for m in empty)
+        if covered != (last - first - 1) * cell.columns:
             grid.problem = f"a \\multirow of {abs(count)} rows covers cells that are not empty"
             cell.rows = 1
             continue

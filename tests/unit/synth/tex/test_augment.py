@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from nanovl.core.errors import ConfigError
-from nanovl.synth.tex.augment import AugmentConfig, contrast, draw, load_augment
+from nanovl.synth.tex.augment import AugmentConfig, draw, load_augment
+from nanovl.synth.tex.hues import contrast
 
 NAMES = [f"paper-{k}" for k in range(2000)]
 
@@ -28,7 +29,8 @@ def test_the_published_list_gives_the_published_scale() -> None:
     """Eighteen chances of 0.3, one of 0.1 and one of 1.0 are scaled by about 0.33."""
     base = [0.3] * 18 + [0.1, 1.0]
     config = AugmentConfig()
-    names = [n for n in vars(config) if n not in ("changed", "fonts")]
+    shares = ("crop_marks", "frame", "fit_floats", "balanced", "column_rule")
+    names = [n for n in vars(config) if n not in ("changed", "fonts", *shares)]
     low, high = 0.0, 1.0
     for _ in range(60):
         middle = (low + high) / 2
@@ -60,6 +62,31 @@ def test_colours_keep_their_contrast_and_pages_their_text() -> None:
             assert style.right_mm is not None
             assert style.width_mm - style.left_mm - style.right_mm > 0.4 * style.width_mm
             assert 60 <= style.width_mm <= 800
+
+
+def test_every_change_of_the_list_is_drawn_and_valid() -> None:
+    config = AugmentConfig(
+        changed=0.999, letter_spacing=0.3, float_rotation=1, watermark=1, furniture=1,
+        running_head=1, page_rotation=1, table_rules=1, background=1, section_color=1,
+        crop_marks=0.5, frame=0.5,
+    )  # fmt: skip
+    made = [draw(config, name) for name in NAMES[:600]]
+    drawn = {change for d in made for change in d.changes}
+    assert drawn == {
+        n for n in vars(config)
+        if n not in ("changed", "fonts", "crop_marks", "frame", "fit_floats", "balanced",
+                     "column_rule")
+    }  # fmt: skip
+    values = {name for d in made for name, v in vars(d.style).items() if v is not None}
+    assert values == set(vars(made[0].style)) - {"margin_mm", "mono_font"}
+    for d in made:
+        style = d.style
+        pages = [style.page_color or "ffffff", *(style.background_colors or ())]
+        if style.watermark_color:
+            pages.append(style.watermark_color)
+        for text in (style.text_color or "000000", *(style.section_colors or ())):
+            assert all(contrast(text, page) > 2 for page in pages), style
+        assert bool(style.options()) == bool(d.changes)
 
 
 def test_contrast_is_that_of_the_web_guidelines() -> None:

@@ -67,7 +67,22 @@ def test_styles() -> None:
 
 
 @pytest.mark.parametrize(
-    "word", ["columns=3", "colums=2", "columns", "size_pt=x", "width_mm=210", "font=a}b"]
+    "word",
+    [
+        "columns=4",
+        "colums=2",
+        "table_rules=some",
+        "float_angles=45",
+        "watermark=a}b",
+        "section_colors=red",
+        "background=clouds",
+        "background_colors=ffffff",
+        "headings=no",
+        "columns",
+        "size_pt=x",
+        "width_mm=210",
+        "font=a}b",
+    ],
 )
 def test_bad_styles_are_refused(word: str) -> None:
     with pytest.raises(ConfigError):

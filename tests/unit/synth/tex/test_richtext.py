@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nanovl.synth.tex.events import State
+from nanovl.synth.tex.events import Item, State
 from nanovl.synth.tex.maths import Converter
 from nanovl.synth.tex.richtext import code_lines, font_style, markdown_of, plain_of, words_of
 from tests.unit.synth.tex.pieces import font, glyphs
@@ -48,3 +48,24 @@ def test_code_keeps_its_indent() -> None:
     items = [*glyphs("if x:", state=State(par=1, line=1)),
              *glyphs("y", x=20.0, state=State(par=2, line=1))]  # fmt: skip
     assert code_lines(items) == "if x:\n    y"
+
+
+def test_metric_files_of_postscript_fonts_say_their_style() -> None:
+    names = ("ptmr8t", "ptmbi8t", "phvbo8t", "pcrr8t", "ec-qcsb", "ec-qplri", "qtmr", "pagd8t")
+    assert [font_style(font(1, name)) for name in names] == [0, 3, 3, 4, 1, 2, 0, 1]
+    assert font_style(font(1, "placardcondensed-regular")) == 0
+
+
+def test_numbered_lines_of_code_keep_the_indent_after_the_number() -> None:
+    def small(text: str, x: float, line: int) -> list[Item]:
+        made = glyphs(text, x=x, state=State(par=line, line=1))
+        for place, item in enumerate(made):
+            item.width += 1.0 * (place % 2)  # no fixed columns
+            item.box = (item.x, item.box[1], item.x + item.width, item.box[3])
+        return made
+
+    items = [*small("1:", 0.0, 1), *small("for", 20.0, 1), *small("2:", 0.0, 2),
+             *small("do", 38.0, 2)]  # fmt: skip
+    first, second = code_lines(items).split("\n")
+    assert first.split() == ["1:", "for"]
+    assert second.index("do") - first.index("for") == 2  # 18 points of about 7 a blank

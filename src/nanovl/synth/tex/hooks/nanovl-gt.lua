@@ -2,8 +2,10 @@
 -- Loaded by nanovl-gt.sty; writes <jobname>-gt.jsonl in the current folder and nothing else.
 -- Source: data synthesis specification, sections 3.6 to 3.11.
 
+collectgarbage("restart") -- stopped by nanovl-gt-start.lua
 if os.getenv("TEXGT_GUARD") then require("nanovl-gt-guard") end
 
+local maths_names = require("nanovl-gt-maths")
 local d = node.direct
 local getid, getsubtype, getnext, getlist = d.getid, d.getsubtype, d.getnext, d.getlist
 local getfield, getattribute = d.getfield, d.get_attribute
@@ -12,6 +14,7 @@ local format, concat = string.format, table.concat
 
 local HLIST, VLIST = node.id("hlist"), node.id("vlist")
 local RULE, GLYPH, GLUE, KERN = node.id("rule"), node.id("glyph"), node.id("glue"), node.id("kern")
+local DIR = node.id("dir")
 local MARGIN, MATH, DISC = node.id("margin_kern"), node.id("math"), node.id("disc")
 local WHATSIT = node.id("whatsit")
 local INS = node.id("ins")
@@ -265,13 +268,32 @@ local function leaders(n, x, y, w, parent, is_horizontal)
   end
 end
 
-function walk_hlist(parent, n, x, y)
+-- Width of what stands between the begin of a direction and its end.
+local function part_width(n, set, order, sign)
+  local depth, last = 0, n
+  while last do
+    if getid(last) == DIR then
+      depth = depth + (getfield(last, "dir"):sub(1, 1) == "-" and -1 or 1)
+      if depth == 0 then break end
+    end
+    last = getnext(last)
+  end
+  return (d.dimensions(set, sign, order, getnext(n), last))
+end
+
+function walk_hlist(parent, n, x, y, turned)
   local outer = gt.left
   gt.left = x
   local set, order, sign = getfield(parent, "glue_set"), getfield(parent, "glue_order"),
     getfield(parent, "glue_sign")
   local plain = sign == 0
-  local text_x
+  -- Text from right to left: the list stays in reading order, places go down.
+  local back = turned
+  if back == nil then
+    back = getfield(parent, "dir") == "TRT"
+    if back then x = x + getfield(parent, "width") end
+  end
+  local outer_dirs
   while n do
     local id = getid(n)
     if id == GLYPH then
@@ -283,47 +305,75 @@ function walk_hlist(parent, n, x, y)
       local chars = fonts_used[font]
       if not chars then chars = {} fonts_used[font] = chars end
       chars[char] = true
-      emit(format("[%d,%d,%.0f,%.0f,%.0f]", font, char, x + getfield(n, "xoffset"),
+      if back then x = x - width end
+      if back ~= gt.is_back then
+        gt.is_back = back
+        emit(format('["<",%d]', back and 1 or 0))
+      end
+      emit(format("[%d,%d,%.0f,%.0f,%.0f]", font, char,
+        back and x - getfield(n, "xoffset") or x + getfield(n, "xoffset"),
         y - getfield(n, "yoffset"), width))
-      x = x + width
+      if not back then x = x + width end
     elseif id == GLUE then
       local w = plain and getfield(n, "width") or d.effective_glue(n, parent)
       local subtype = getsubtype(n)
-      if subtype == 13 or subtype == 14 or (subtype == 0 and w >= SPACE_MIN) then
+      if back then x = x - w end
+      local is_blank = subtype == 13 or subtype == 14
+      -- Between ideographs there is glue that only stretches: no blank of the text.
+      if is_blank and getfield(n, "width") > 0 or (subtype == 0 and w >= SPACE_MIN) then
         emit(format('["_",%.0f,%.0f,%.0f]', x, y, w))
       elseif subtype >= 100 then
         leaders(n, x, y, w, parent, true)
       end
-      x = x + w
+      if not back then x = x + w end
     elseif id == KERN then
       local w, subtype = getfield(n, "kern"), getsubtype(n)
       if subtype == 0 then
         local expansion = getfield(n, "expansion_factor")
         if expansion ~= 0 then w = w * (1 + expansion / 1000000) end
       elseif subtype == 1 and w >= SPACE_MIN then
-        emit(format('["_",%.0f,%.0f,%.0f]', x, y, w))
+        emit(format('["_",%.0f,%.0f,%.0f]', back and x - w or x, y, w))
       end
-      x = x + w
+      x = back and x - w or x + w
     elseif id == HLIST or id == VLIST then
       local w = getfield(n, "width")
+      if back then x = x - w end
       enter(n, x, y + getfield(n, "shift"), false)
-      x = x + w
+      if not back then x = x + w end
     elseif id == RULE then
       local w, h, dp = getfield(n, "width"), getfield(n, "height"), getfield(n, "depth")
       if h == RUNNING then h = getfield(parent, "height") end
       if dp == RUNNING then dp = getfield(parent, "depth") end
       if w == RUNNING then w = 0 end
+      if back then x = x - w end
       rule(n, x, y, w, h, dp)
-      x = x + w
+      if not back then x = x + w end
     elseif id == MATH then
-      x = x + getfield(n, "surround")
-      local w = d.effective_glue and getfield(n, "width") or 0
-      if w ~= 0 and getfield(n, "surround") == 0 then x = x + w end
+      local w = getfield(n, "surround")
+      if w == 0 and d.effective_glue then w = getfield(n, "width") end
+      x = back and x - w or x + w
     elseif id == MARGIN then
-      x = x + getfield(n, "width")
+      x = back and x - getfield(n, "width") or x + getfield(n, "width")
     elseif id == DISC then
       local replace = getfield(n, "replace")
-      if replace then x = walk_hlist(parent, replace, x, y) end
+      if replace then x = walk_hlist(parent, replace, x, y, back) end
+    elseif id == DIR then
+      local name = getfield(n, "dir")
+      if name:sub(1, 1) == "-" then
+        local last = outer_dirs and table.remove(outer_dirs)
+        if last then back, x = last[1], last[2] or x end
+      else
+        local is_back = name:sub(-3) == "TRT"
+        local w = is_back ~= back and part_width(n, set, order, sign) or 0
+        outer_dirs = outer_dirs or {}
+        if is_back == back then
+          outer_dirs[#outer_dirs + 1] = { back, nil }
+        else
+          local other = back and x - w or x + w
+          outer_dirs[#outer_dirs + 1] = { back, other }
+          back, x = is_back, other
+        end
+      end
     elseif id == WHATSIT then
       whatsit(n, x, y)
     end
@@ -335,11 +385,15 @@ end
 
 function walk_vlist(parent, n, x, baseline)
   local y = baseline - getfield(parent, "height")
+  -- Boxes from right to left hang on the right edge.
+  local right = getfield(parent, "dir") == "TRT" and getfield(parent, "width")
   while n do
     local id = getid(n)
     if id == HLIST or id == VLIST then
       y = y + getfield(n, "height")
-      enter(n, x + getfield(n, "shift"), y, true)
+      local shift = getfield(n, "shift")
+      if right then shift = right - shift - getfield(n, "width") end
+      enter(n, x + shift, y, true)
       y = y + getfield(n, "depth")
     elseif id == GLUE then
       local w = d.effective_glue(n, parent)
@@ -373,8 +427,10 @@ local function shipout(head)
   par, line, row, cell, column = 0, 0, 0, 0, 0
   last_list, last_context, context = nil, nil, 1
   picture_inst = nil
+  gt.is_back = false
   local box = todirect(head)
   local x = gt.horigin + tex.hoffset
+  if tex.pagedir == "TRT" then x = tex.pagewidth - x - getfield(box, "width") end
   local y = gt.vorigin + tex.voffset
   state(box)
   if getid(box) == HLIST then
@@ -477,7 +533,7 @@ local function kernel_text(n)
     local fam, char = getfield(n, "fam"), getfield(n, "char")
     local font = node.family_font(fam, 0)
     use_font(font, char)
-    text = format('["c",%d,%d]', font, char)
+    text = format('["c",%d,%d,%d]', font, char, fam)
   elseif id == SUB_MLIST then
     text = format('["l",%s]', list_text(getlist(n) or getfield(n, "list")))
   elseif id == SUB_BOX then
@@ -495,7 +551,7 @@ local function delimiter_text(n)
   end
   local font = node.family_font(fam, 0)
   use_font(font, char)
-  return format('["c",%d,%d]', font, char)
+  return format('["c",%d,%d,%d]', font, char, fam)
 end
 
 -- What a box inside maths holds: glyphs, nested lists by number, rows of alignments.
@@ -609,12 +665,27 @@ function list_text(n)
   return "[" .. concat(parts, ",") .. "]"
 end
 
+-- Whether a box has glyphs that come from no maths list: cells of a tabular, not of an array.
+local function has_text(n)
+  local now = getlist(n)
+  while now do
+    local id = getid(now)
+    if id == GLYPH and not getattribute(now, A_MATH) then return true end
+    if (id == HLIST or id == VLIST) and has_text(now) then return true end
+    now = getnext(now)
+  end
+  return false
+end
+
 -- tabular and \\parbox centre themselves by a maths list that holds one box: no maths.
 local function is_wrapper(n)
   local found
   while n do
     if getid(n) == NOAD then
-      if found or getsubtype(n) ~= 12 or getfield(n, "sup") or getfield(n, "sub") then return false end
+      local kind = getsubtype(n) -- centred, or [t] and [b] of a tabular
+      if found or (kind ~= 12 and kind ~= 0) or getfield(n, "sup") or getfield(n, "sub") then
+        return false
+      end
       found = n
     elseif getid(n) ~= STYLE and getid(n) ~= GLUE and getid(n) ~= KERN then
       return false
@@ -627,10 +698,22 @@ local function is_wrapper(n)
   local box = getlist(nucleus) or getfield(nucleus, "list")
   local inner = box and getid(box) == VLIST and getlist(box)
   while inner do
-    if getid(inner) == HLIST then return getsubtype(inner) == LINE end
+    if getid(inner) == HLIST then
+      return getsubtype(inner) == LINE or (getsubtype(inner) == ALIGNMENT and has_text(inner))
+    end
     inner = getnext(inner)
   end
   return false
+end
+
+-- What amsmath makes \big of: by the parenthesis of the text font.
+local big_register
+local function big_size()
+  if big_register == nil then
+    local found = token.create("big@size")
+    big_register = found.cmdname == "assign_dimen" and found.index or false
+  end
+  return big_register and tex.dimen[big_register] or 0
 end
 
 local maths = 0
@@ -639,10 +722,10 @@ local function before_math(head, style, penalties)
   if gt.is_draft then return true end
   maths = maths + 1
   skips = is_wrapper(todirect(head))
-  out(format('["math",%d,%s,%d,%d,%s]', maths, quote(style), tex.inputlineno,
+  out(format('["math",%d,%s,%d,%d,%s,%d]', maths, quote(style), tex.inputlineno,
     math.floor((font.getfont(node.family_font(2, 0)) or {}).parameters
       and (font.getfont(node.family_font(2, 0)).parameters.quad or 655360) or 655360),
-    list_text(todirect(head))))
+    list_text(todirect(head)), big_size()))
   return true
 end
 
@@ -813,6 +896,11 @@ local function write_fonts()
         quote(data.filename and tostring(data.filename):match("[^/]*$") or ""),
         params.quad or params[6] or 0, (params.slant or 0) ~= 0 and "1" or "0",
         concat(chars, ",")))
+      -- Fonts of LaTeX are identified by encoding/family/series/shape/size.
+      local selected = tex.fontidentifier(id) or ""
+      if selected:match("^\\[^/]+/[^/]*/[^/]*/[^/]*/") then
+        out(format('["nfss",%d,%s]', id, quote(selected:sub(2))))
+      end
       if #chain > 0 then out(format('["chain",%d,[%s]]', id, concat(chain, ","))) end
     end
     -- Flattening may have named characters of fonts already written.
@@ -824,6 +912,7 @@ local finished = false
 function gt.finish()
   if finished or gt.is_draft then return end
   finished = true
+  maths_names(out)
   write_fonts()
   out(format('["end",%d,%.3f]', pages, os.clock()))
   if file then file:close() file = nil end
