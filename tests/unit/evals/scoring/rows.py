@@ -70,36 +70,60 @@ def value(metric: Metric, answer: Any, text: str, **facts: Any) -> float | None:
     return scored(metric, answer, text, **facts).verdict.value
 
 
-def reference(
-    package: str, path: str, names: Sequence[str], given: Mapping[str, Any] | None = None
-) -> Any:
-    """Functions of a module of an installed package, without importing the package.
-
-    The packages compared with import half the world; the few functions needed here do not.
+def installed(package: str, edition: str | None = None) -> Path:
+    """Folder of an installed package, which is not imported.
 
     Args:
         package: Import name; the test is skipped when it is not installed.
-        path: Of the module, below the package.
-        names: Functions, each usable with what is given and the other names.
-        given: What the functions find in their module.
+        edition: Of VLMEvalKit, whose editions score differently: "newer" or "older"; the test is
+            skipped when the other one is installed.
     """
     found = importlib.util.find_spec(package)
     if found is None or not found.submodule_search_locations:
         pytest.skip(f"compares with '{package}', which is not installed")
-    file = Path(next(iter(found.submodule_search_locations))) / path
+    folder = Path(next(iter(found.submodule_search_locations)))
+    if edition not in (None, "newer" if (folder / "constant.py").is_file() else "older"):
+        pytest.skip(f"compares with the {edition} edition of '{package}'; the other is installed")
+    return folder
+
+
+def reference(
+    package: str,
+    path: str,
+    names: Sequence[str],
+    given: Mapping[str, Any] | None = None,
+    *,
+    edition: str | None = None,
+) -> Any:
+    """Functions and classes of a module of an installed package, without importing the package.
+
+    The packages compared with import half the world; the few functions needed here do not.
+
+    Args:
+        package: See `installed`.
+        path: Of the module, below the package.
+        names: Functions and classes, each usable with what is given and the other names; methods
+            count as functions, and of several of one name the last is taken.
+        given: What they find in their module.
+        edition: See `installed`.
+    """
+    folder = installed(package, edition)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SyntaxWarning)  # their escapes
         warnings.simplefilter("ignore", DeprecationWarning)  # the same before Python 3.12
-        tree = ast.parse(file.read_text())
-    kept = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef) and n.name in names]
-    assert {node.name for node in kept} == set(names), f"{file} has changed"
+        tree = ast.parse((folder / path).read_text(encoding="utf-8"))
+        kept = [
+            node
+            for node in ast.walk(tree)
+            if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name in names
+        ]
+        assert {node.name for node in kept} == set(names), f"{folder / path} has changed"
+        for node in kept:
+            node.decorator_list = []
+        body = ast.Module(body=list(kept), type_ignores=[])
+        # Their annotations name what is not there.
+        flags = annotations.compiler_flag
+        code = compile(body, str(folder / path), "exec", flags=flags, dont_inherit=True)
     space: dict[str, Any] = {"re": re, "string": string, **(given or {})}
-    for node in kept:
-        node.decorator_list = []
-        for inner in ast.walk(node):
-            if isinstance(inner, ast.FunctionDef):
-                inner.returns = None
-            elif isinstance(inner, ast.arg):
-                inner.annotation = None
-    exec(compile(ast.Module(body=list(kept), type_ignores=[]), str(file), "exec"), space)
+    exec(code, space)
     return space

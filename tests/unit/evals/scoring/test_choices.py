@@ -181,6 +181,7 @@ def test_legacy_rules_agree_with_the_older_harness():
         "utils/matching_util.py",
         ["can_infer", "can_infer_option", "can_infer_text"],
         {"cp": copy, "os": os},
+        edition="older",
     )["can_infer"]
     words = [*"ABCDZ", "b", "(A)", "B.", "**C**", "the", "answer", "is:", "cat", "a", "rabbit"]
     words += ["teddy", "bear", "dog", "or", "not", "Cannot determine the answer", "{D}", "A,B"]
