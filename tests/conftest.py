@@ -7,10 +7,12 @@ import os
 # Before torch is imported: one thread per process, so that sums do not depend on the machine.
 os.environ["OMP_NUM_THREADS"] = "1"
 
+import itertools
 import json
 import random
+import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,18 +35,42 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """One thread also where torch was imported before this file."""
+    """One thread also where torch was imported before this file; Ctrl-C works for children."""
     del config
     torch.set_num_threads(1)
+    # A shell starts jobs in the background with the signal ignored, and children inherit that.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session")
+def tex_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The TeX engine's fonts, read once for all test processes: that takes half a minute."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "texcache"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def _new_homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    # Numbered here: `mktemp` would read the folder of all the others for every test.
+    folder = tmp_path_factory.mktemp("homes")
+    return (folder / str(number) for number in itertools.count())
 
 
 @pytest.fixture(autouse=True)
-def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A fresh NANOVL_HOME; settings of whoever runs the tests do not reach them."""
+def home(_new_homes: Iterator[Path], tex_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A fresh NANOVL_HOME; settings of whoever runs the tests do not reach them.
+
+    It holds nothing but a link to the font cache of all tests.
+    """
     for name in list(os.environ):
         if name.startswith(FOREIGN_SETTINGS):
             monkeypatch.delenv(name)
-    folder = tmp_path_factory.mktemp("home")
+    folder = next(_new_homes)
+    folder.mkdir()
+    (folder / "texcache").symlink_to(tex_cache)
     monkeypatch.setenv("NANOVL_HOME", str(folder))
     monkeypatch.setenv("HF_HOME", str(folder / "huggingface"))
     monkeypatch.setenv("COLUMNS", "100")  # width of help texts and tables

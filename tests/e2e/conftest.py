@@ -1,4 +1,4 @@
-"""One font cache of the TeX engine for all end-to-end tests: filling it takes seconds."""
+"""What the end-to-end tests of TeX name: the font cache every test has."""
 
 from __future__ import annotations
 
@@ -7,16 +7,7 @@ from pathlib import Path
 import pytest
 
 
-@pytest.fixture(scope="session")
-def tex_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("texcache")
-
-
 @pytest.fixture
-def shared_tex_cache(tex_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The TeX part keeps its fonts in the session's folder."""
-    from nanovl.synth.tex import fonts, sandbox
-
-    monkeypatch.setattr(sandbox, "font_cache", lambda: tex_cache)
-    monkeypatch.setattr(fonts, "font_cache", lambda: tex_cache)
+def shared_tex_cache(tex_cache: Path) -> Path:
+    """Where the fonts of the TeX engine are kept; a link in every home leads there."""
     return tex_cache

@@ -1,4 +1,4 @@
-"""What a person types, in a process of its own."""
+"""What a person types, in a process of its own; bad input in this one."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from nanovl.testing import picture_bytes
+from tests.e2e.typed import typed
 
 NANOVL = (sys.executable, "-m", "nanovl")
 HELP_WITHOUT_TORCH = """
@@ -45,10 +46,6 @@ def nanovl(*words: object, stdin: bytes = b"", code: int = 0) -> subprocess.Comp
     assert done.returncode == code, done.stderr.decode()
     assert b"Traceback" not in done.stderr, done.stderr.decode()
     return done
-
-
-def errors(done: subprocess.CompletedProcess[bytes]) -> list[str]:
-    return [line for line in done.stderr.decode().splitlines() if line.startswith("error: ")]
 
 
 @pytest.fixture(scope="session")
@@ -117,9 +114,11 @@ def test_bad_input(
         cut = data[:-100] if file.suffix == ".safetensors" else data
         (tmp_path / "damaged" / file.name).write_bytes(cut)
     before = sorted(tmp_path.rglob("*"))
-    done = nanovl(*(str(checkpoint) if w == "CKPT" else w for w in words), code=code)
-    assert done.stdout == b""
-    (message,) = errors(done)
+    done = typed(*(checkpoint if w == "CKPT" else w for w in words))
+    assert done.returncode == code, done.stderr
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr, done.stderr
+    (message,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert all(word in message for word in says), message
     assert sorted(tmp_path.rglob("*")) == before, "something half-written stayed behind"
 

@@ -1,4 +1,4 @@
-"""`nanovl data ...` as a person types it, in a process of its own."""
+"""`nanovl data ...` as a person types it."""
 
 from __future__ import annotations
 
@@ -11,11 +11,20 @@ from typing import Any
 import pytest
 
 from nanovl.testing import picture, picture_bytes, requires_extra
+from tests.e2e.typed import Done, typed
 
 OPTIONS = ("--model", "tiny", "--seq-len", "512")
 
 
-def nanovl(*words: object, code: int = 0) -> subprocess.CompletedProcess[str]:
+def nanovl(*words: object, code: int = 0) -> Done:
+    done = typed("data", *words)
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr, done.stderr
+    return done
+
+
+def alone(*words: object, code: int = 0) -> subprocess.CompletedProcess[str]:
+    """In a process of its own."""
     done = subprocess.run(
         [sys.executable, "-m", "nanovl", "data", *map(str, words)],
         stdin=subprocess.DEVNULL,
@@ -56,7 +65,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_inspect(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "page"
-    done = nanovl("inspect", folder, "--out", out, "-n", 2, *OPTIONS)
+    done = alone("inspect", folder, "--out", out, "-n", 2, *OPTIONS)
     printed = done.stdout.splitlines()
     assert printed == [str(out / name) for name in ("sample_00.png", "sample_01.png", "index.html")]
     assert all(Path(line).is_file() for line in printed)
@@ -78,7 +87,7 @@ def test_validate(folder: Path) -> None:
     with (folder / "things.jsonl").open("a", encoding="utf-8") as file:
         file.write('{"id": "r-3", "mesages": []}\n')
         file.write(json.dumps(record(4, "b.png")) + "\n")
-    done = nanovl("validate", folder, *OPTIONS, code=1)
+    done = alone("validate", folder, *OPTIONS, code=1)
     first, second, *table, last = done.stdout.splitlines()
     assert first.startswith("things.jsonl:4: malformed_record: unknown key 'mesages'")
     assert "did you mean 'messages'" in first
@@ -97,11 +106,11 @@ def test_validate(folder: Path) -> None:
 
 @requires_extra("megatron.energon", "train")
 def test_prepare(folder: Path) -> None:
-    done = nanovl("prepare", folder)
+    done = alone("prepare", folder)
     blend = folder / "metadataset.yaml"
     assert done.stdout == f"things.jsonl: 3 records\nmedia/: nothing to do\n{blend}\n"
     assert (folder / "things.jsonl.idx").is_file()
-    again = json.loads(nanovl("prepare", folder, "--json").stdout)
+    again = json.loads(alone("prepare", folder, "--json").stdout)
     assert (again["records"], again["blend_written"]) == ({"things.jsonl": 3}, False)
 
 

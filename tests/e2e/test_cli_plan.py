@@ -1,29 +1,19 @@
-"""`nanovl plan` as a person types it."""
+"""`nanovl plan` as a person types it; once in a process of its own."""
 
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-
-def nanovl_plan(*words: object, width: int = 120) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "nanovl", "plan", *map(str, words)],
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-        env={**os.environ, "COLUMNS": str(width)},
-    )
+from tests.e2e.typed import typed
 
 
 def test_a_stage_beside_the_report() -> None:
-    done = nanovl_plan("stage1", "parallel.cp=4")
+    done = typed("plan", "stage1", "parallel.cp=4", width=120)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     rows = done.stdout
@@ -33,7 +23,14 @@ def test_a_stage_beside_the_report() -> None:
 
 
 def test_warnings_go_to_standard_error() -> None:
-    done = nanovl_plan("stage1", "--gpus", 512, "--json")
+    words = ["plan", "stage1", "--gpus", "512", "--json"]
+    done = subprocess.run(
+        [sys.executable, "-m", "nanovl", *words],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
     assert done.returncode == 0
     assert "warning: batch.global 128: cannot be shared" in done.stderr
     found = json.loads(done.stdout)
@@ -50,7 +47,7 @@ def test_a_recipe_of_one_s_own_on_a_cpu(tmp_path: Path) -> None:
         "data: {seq_len: 512}\nbatch: {global: 4}\n",
         encoding="utf-8",
     )
-    done = nanovl_plan(path, "--gpu", "cpu", "--peak", 1.5, "--mfu", 0.2, width=60)
+    done = typed("plan", path, "--gpu", "cpu", "--peak", 1.5, "--mfu", 0.2, width=60)
     assert done.returncode == 0, done.stderr
     assert "mine" in done.stdout
     assert "1.5" in done.stdout
@@ -58,7 +55,7 @@ def test_a_recipe_of_one_s_own_on_a_cpu(tmp_path: Path) -> None:
 
 
 def test_the_list_of_recipes() -> None:
-    done = nanovl_plan()
+    done = typed("plan")
     assert done.returncode == 0, done.stderr
     for name in ("stage0", "stage4", "qad", "mini/pre", "mini/stage4"):
         assert name in done.stdout
@@ -73,7 +70,7 @@ def test_the_list_of_recipes() -> None:
     ],
 )
 def test_mistakes_exit_with_2(words: list[str], expected: str) -> None:
-    done = nanovl_plan(*words)
+    done = typed("plan", *words)
     assert done.returncode == 2
     assert done.stdout == ""
     assert expected in done.stderr

@@ -27,8 +27,8 @@ import pytest
 from nanovl.testing import pdf, video
 
 ROOT = Path(__file__).resolve().parents[2]
-# Run with the fast tests; the other pages are slow ones.
-FIRST_PAGES = ("README.md", "docs/quickstart.md")
+# Runs with the fast tests; the other pages are slow ones.
+FIRST_PAGE = "README.md"
 FENCE = re.compile(
     r"(?:<!-- (?P<mark>[^>]+?) -->\n)?^```(?P<language>\w+)\n(?P<code>.*?)^```$", re.M | re.S
 )
@@ -70,7 +70,7 @@ def pages() -> list[Any]:
         pytest.param(
             page,
             id=page.relative_to(ROOT).as_posix(),
-            marks=() if page.relative_to(ROOT).as_posix() in FIRST_PAGES else pytest.mark.slow,
+            marks=() if page == ROOT / FIRST_PAGE else pytest.mark.slow,
         )
         for page in found
         if any(block.runs for block in blocks(page))

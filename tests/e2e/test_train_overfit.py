@@ -1,4 +1,4 @@
-"""A tiny model learns 64 samples by heart, and its export answers them as a user would ask."""
+"""A tiny model learns samples by heart, and its export answers them as a user would ask."""
 
 from __future__ import annotations
 
@@ -110,17 +110,17 @@ def check(
 @pytest.mark.timeout(300)
 def test_made_samples_are_learned_and_answered(tmp_path: Path) -> None:
     kinds = ("shapes", "words", "tables", "charts", "pairs", "videos", "recall")
-    blend = training_set(tmp_path / "set", samples=42, kinds=kinds, size=64)
-    export, losses, seconds = learn(blend, tmp_path / "run", 900, 2048)
+    blend = training_set(tmp_path / "set", samples=21, kinds=kinds, size=64)
+    export, losses, seconds = learn(blend, tmp_path / "run", 400, 2048)
     asked = []
     for kind in kinds:
         for record in unpack(tmp_path / "set" / kind, tmp_path / "files"):
             asked.append(questions(record, tmp_path / "files"))
-    assert len(asked) == 42
-    assert seconds < 240
+    assert len(asked) == 21
+    assert seconds < 120
     assert sum(losses[-30:]) / 30 < 0.05
-    # 39 were seen; the questions alone, without looking, give 12.
-    assert count_right(export, asked) >= 36
+    # 21 were seen; the questions alone, without looking, give 7.
+    assert count_right(export, asked) >= 19
 
 
 # --- real samples -------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ This is the only module that reads the environment.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,6 +30,8 @@ __all__ = [
     "native_enabled",
     "program_path",
     "secret",
+    "settings",
+    "take_settings",
     "turn_off_ray_reports",
 ]
 
@@ -100,3 +103,14 @@ def turn_off_ray_reports() -> None:
 def secret(name: str) -> str:
     """What the variable the user named holds, "" when it is not set; never written or shown."""
     return os.environ.get(name, "").strip()
+
+
+def settings() -> dict[str, str]:
+    """All variables, for a process that was forked from one that does not know them."""
+    return dict(os.environ)
+
+
+def take_settings(values: Mapping[str, str]) -> None:
+    """Make these the variables of this process, and no others."""
+    os.environ.clear()
+    os.environ.update(values)

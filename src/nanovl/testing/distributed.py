@@ -5,6 +5,7 @@ The only place outside training that makes process groups.
 
 from __future__ import annotations
 
+import multiprocessing
 import tempfile
 import time
 import traceback
@@ -16,6 +17,8 @@ import torch
 import torch.distributed as dist
 from torch.multiprocessing.spawn import ProcessException, start_processes
 
+from nanovl.core import paths
+
 __all__ = ["run_distributed"]
 
 
@@ -25,7 +28,9 @@ def run_distributed(
     """Run `fn(rank, world_size, *args)` in `world_size` processes joined by gloo.
 
     Args:
-        fn: A function at the top of a module; the processes are fresh interpreters and import it.
+        fn: A function at the top of a module, which the processes import. They share nothing with
+            this one: they are forked from an interpreter of their own, which lives as long as this
+            process and has imported torch once for all of them.
         world_size: Number of processes, each with one thread.
         args: Further arguments; they and the results are pickled.
         timeout_s: Give up after this many seconds.
@@ -37,10 +42,16 @@ def run_distributed(
         RuntimeError: A rank failed; carries the traceback of the first one that did.
         TimeoutError: The ranks did not finish in time; they have been stopped.
     """
+    # Taken by the first call; the modules of others are imported by every process for itself.
+    multiprocessing.set_forkserver_preload([__name__, fn.__module__])
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         context = start_processes(  # type: ignore[no-untyped-call]
-            _rank, args=(fn, world_size, folder, args), nprocs=world_size, join=False
+            _rank,
+            args=(fn, world_size, folder, paths.settings(), args),
+            nprocs=world_size,
+            join=False,
+            start_method="forkserver",
         )
         try:
             finished = _join(context, timeout_s)
@@ -67,8 +78,14 @@ def _join(context: Any, timeout_s: float) -> bool:
 
 
 def _rank(
-    rank: int, fn: Callable[..., Any], world_size: int, folder: Path, args: tuple[Any, ...]
+    rank: int,
+    fn: Callable[..., Any],
+    world_size: int,
+    folder: Path,
+    settings: dict[str, str],
+    args: tuple[Any, ...],
 ) -> None:
+    paths.take_settings(settings)
     torch.set_num_threads(1)
     store = (folder / "store").as_uri()
     dist.init_process_group("gloo", init_method=store, rank=rank, world_size=world_size)

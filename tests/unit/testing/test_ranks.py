@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -17,6 +19,10 @@ def add_ranks(rank: int, world_size: int, offset: int) -> tuple[int, float]:
     return rank, float(total)
 
 
+def seen_by_rank(rank: int, world_size: int) -> tuple[str, str | None]:
+    return os.environ["NANOVL_HOME"], os.environ.get("NANOVL_LOG")
+
+
 def fail_on_one(rank: int, world_size: int) -> None:
     if rank == 1:
         raise ArithmeticError("rank one gives up")
@@ -25,6 +31,15 @@ def fail_on_one(rank: int, world_size: int) -> None:
 
 def test_ranks_talk_to_each_other() -> None:
     assert run_distributed(add_ranks, 2, 10) == [(0, 21.0), (1, 21.0)]
+
+
+@pytest.mark.parametrize("level", ["debug", None, "error"])
+def test_ranks_have_the_variables_of_their_caller(
+    home: Path, monkeypatch: pytest.MonkeyPatch, level: str | None
+) -> None:
+    if level:
+        monkeypatch.setenv("NANOVL_LOG", level)
+    assert run_distributed(seen_by_rank, 2) == [(str(home), level)] * 2
 
 
 def test_a_failing_rank_fails_the_call() -> None:

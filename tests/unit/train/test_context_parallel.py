@@ -73,6 +73,7 @@ def test_exchanges(world, what):
     assert set(results(world)[what].values()) == {0.0}
 
 
+@pytest.mark.slow
 def test_with_sharded_parameters_data_parallelism_and_accumulation():
     errors = results(4)["fsdp"]
     assert len(errors) > 30
