@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from nanovl.evals.runner import Totals, Verification
     from nanovl.evals.scorefiles import Line
 
-__all__ = ["ask", "judge_of", "run", "score", "score_tasks", "tell_asked"]
+__all__ = ["ask", "judge_of", "run", "score", "score_tasks", "tell_asked", "tell_files"]
 
 JudgeUrl = Annotated[
     str,
@@ -109,6 +109,7 @@ def run(
     changes = eo.input_options(max_tiles, evs, fps, max_frames)
     with Progress() as progress:
         jobs = source.jobs(eo.words_of(mode), changes, runs=runs, seed=seed, on_event=progress)
+    tell_files(jobs)
     who = eo.answerer(
         model,
         endpoint=endpoint,
@@ -129,7 +130,7 @@ def run(
         ]
         lines = score_tasks(folder, done, (profile,))
     if json:
-        write_json(_document(folder, totals, checked, lines))
+        write_json(_document(folder, jobs, totals, checked, lines))
     else:
         tell_asked(folder, totals, checked)
         write_lines(lines)
@@ -159,6 +160,10 @@ def score(
     parallel: Annotated[
         int, typer.Option("--parallel", metavar="N", help="Questions to the judge at one time.")
     ] = 8,
+    unsafe_local: Annotated[
+        bool,
+        typer.Option("--unsafe-local", help="Execute answers that are programs without a sandbox."),
+    ] = False,
     json: options.Json = False,
 ) -> None:
     """Score the answers of a run again: by other rules, or with a judge.
@@ -180,6 +185,8 @@ def score(
     profiles = PROFILES if profile == "all" else tuple(eo.words_of(profile))
     with Progress() as progress:
         tasks = tasks_of(folder, benchmark or (), data=data, on_event=progress)
+    if unsafe_local:
+        tasks = [_unprotected(task) for task in tasks]
     lines = score_tasks(
         folder,
         tasks,
@@ -251,6 +258,15 @@ def judge_of(folder: RunFolder, benchmark: str, judge: tuple[str, str, str]) -> 
     return open_judge(endpoint, folder.file(benchmark, "judge.jsonl"))
 
 
+def tell_files(jobs: Sequence[Any]) -> None:
+    """Rows that cannot be used and counts that are not the published ones, on standard error."""
+    from nanovl.evals.native import check_manifest
+
+    for job in jobs:
+        for line in check_manifest(job.task.id, job.task.manifest).lines():
+            note(line)
+
+
 def tell_asked(folder: RunFolder, totals: Totals, checked: Verification | None = None) -> None:
     """What a session did, on standard error."""
     note(
@@ -299,6 +315,15 @@ def write_lines(lines: Sequence[Line]) -> None:
 # --- inside -------------------------------------------------------------------------------------
 
 
+def _unprotected(task: Task) -> Task:
+    from nanovl.evals.tasks import benchmark_of
+
+    one = benchmark_of(task.id)
+    if one is None or not one.sandbox:
+        return task
+    return replace(task, metric_options={**task.metric_options, "unsafe_local": True})
+
+
 def _asked(totals: Totals, job: Any) -> int:
     return totals.benchmarks[job.task.id].wanted
 
@@ -325,13 +350,22 @@ def _facts() -> dict[str, Any]:
 
 
 def _document(
-    folder: RunFolder, totals: Totals, checked: Verification | None, lines: Sequence[Line]
+    folder: RunFolder,
+    jobs: Sequence[Any],
+    totals: Totals,
+    checked: Verification | None,
+    lines: Sequence[Line],
 ) -> dict[str, Any]:
+    from nanovl.evals.native import check_manifest
+
     return {
         "run": str(folder.path),
         "benchmarks": {
             name: {**vars(counts), "left": counts.left}
             for name, counts in totals.benchmarks.items()
+        },
+        "files": {
+            job.task.id: vars(check_manifest(job.task.id, job.task.manifest)) for job in jobs
         },
         "failures": {one_line(name): count for name, count in totals.reasons.items()},
         "retries": totals.retries,

@@ -12,7 +12,7 @@ import typer
 
 from nanovl.cli import eval_options as eo, options
 from nanovl.cli.console import Progress, fail, guarded, note, one_line, write, write_json
-from nanovl.cli.eval_run import ask, score_tasks, tell_asked
+from nanovl.cli.eval_run import ask, score_tasks, tell_asked, tell_files
 from nanovl.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -286,6 +286,7 @@ def _asked(
 ) -> None:
     with Progress() as progress:
         jobs = source.jobs(settings=settings, runs=runs, seed=seed, on_event=progress)
+    tell_files(jobs)
     totals, _ = ask(folder, jobs, who)
     tell_asked(folder, totals)
     score_tasks(folder, [job.task for job in jobs], ("default",))

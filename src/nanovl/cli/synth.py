@@ -84,9 +84,11 @@ def tex(
         typer.Option(
             "--restyle",
             metavar="KEY=VALUE",
-            help="Typeset otherwise: font, mono_font, columns, size_pt, width_mm, height_mm, "
-            "margin_mm, line_spacing, word_spacing, alignment, text_color, page_color and others. "
-            "May be repeated.",
+            help="Typeset otherwise: font, mono_font, columns, section_columns, size_pt, width_mm, "
+            "height_mm, margin_mm, line_spacing, word_spacing, alignment, text_color, page_color, "
+            "section_colors, background, watermark, furniture, frame, crop_marks, running_head, "
+            "page_rotation, float_angles, fit_floats, table_rules, table_bars, headings, captions, "
+            "bibliography, page_numbers and others. May be repeated.",
         ),
     ] = None,
     augment: Annotated[

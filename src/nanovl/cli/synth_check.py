@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,9 +15,11 @@ from nanovl.cli import options
 from nanovl.cli.console import Progress, guarded, note, one_line, write, write_json
 from nanovl.core.config import from_dict, to_dict
 from nanovl.core.errors import ConfigError
+from nanovl.core.paths import secret
 
 if TYPE_CHECKING:
     from nanovl.synth.quality import Filtered, QualityConfig, Report
+    from nanovl.synth.quality.blind import AnswerBlind
 
 __all__ = ["check", "export", "filter_"]
 
@@ -41,6 +45,20 @@ Settings = Annotated[
     ),
 ]
 
+Endpoint = Annotated[
+    str,
+    typer.Option(
+        "--endpoint", metavar="URL", help="Also let a model there answer without pictures."
+    ),
+]
+ModelName = Annotated[
+    str, typer.Option("--model", "-m", metavar="NAME", help="Name the endpoint knows.")
+]
+KeyEnv = Annotated[
+    str,
+    typer.Option("--key-env", metavar="NAME", help="Environment variable with the endpoint's key."),
+]
+
 
 @guarded
 def check(
@@ -55,9 +73,12 @@ def check(
     workers: Workers = 1,
     skip: Skip = None,
     settings: Settings = None,
+    endpoint: Endpoint = "",
+    model: ModelName = "",
+    key_env: KeyEnv = "",
     json: options.Json = False,
 ) -> None:
-    """Look for duplicates, overlap with evaluation files, bad pictures, boxes and answers.
+    """Look for duplicates, overlap with evaluation files, bad pictures, boxes, answers, giveaways.
 
     \b
     Examples:
@@ -65,17 +86,20 @@ def check(
       nanovl synth check mixture --against docvqa_val.jsonl --out report --workers 4
 
     Changes nothing. Ends with exit code 1 when something was found that nanovl synth filter would
-    take out. DATASET may be any data set in the released layout.
+    take out. DATASET may be any data set in the released layout. Questions are also answered
+    without their pictures, by guessing and, with --endpoint, by a model: what can be is reported.
     """
     from nanovl.synth.quality import check as run
 
-    with Progress() as progress:
+    config = _config(skip, settings)
+    with Progress() as progress, _asking(endpoint, model, key_env, out, progress) as ask:
         report = run(
             datasets,
             against=against or (),
-            config=_config(skip, settings),
+            config=config,
             out=out,
             workers=workers,
+            ask=ask,
             on_event=progress,
         )
     if json:
@@ -175,6 +199,33 @@ def export(
         note(f"left out {count:,}: {reason}")
 
 
+@contextmanager
+def _asking(
+    endpoint: str, model: str, key_env: str, out: str | None, progress: Progress
+) -> Iterator[AnswerBlind | None]:
+    """The model of the blind test; its answers are kept beside the report."""
+    if not endpoint:
+        if model or key_env:
+            raise ConfigError("--model and --key-env are of --endpoint, which is missing")
+        yield None
+        return
+    from nanovl.synth.model.cache import AnswerCache
+    from nanovl.synth.model.client import ChatClient, Endpoint as Where
+    from nanovl.synth.quality.blindmodel import by_model
+
+    if not model:
+        raise ConfigError("--model is missing; expected the name of a model the endpoint knows")
+    key = secret(key_env) if key_env else ""
+    if key_env and not key:
+        raise ConfigError(f"the environment variable {key_env} is not set; expected the key in it")
+    where = Where(url=endpoint, model=model, key=key)
+    answers = AnswerCache(None if out is None else Path(out).expanduser() / "blind.answers.sqlite")
+    try:
+        yield by_model(ChatClient(where, cache=answers), on_event=progress)
+    finally:
+        answers.close()
+
+
 def _config(skip: list[str] | None, settings: list[str] | None) -> QualityConfig:
     from nanovl.synth.quality import QualityConfig
 
@@ -194,13 +245,15 @@ def _report(report: Report) -> None:
         for finding in report.examples[rule][:2]:
             where = finding.record or finding.sample or finding.dataset
             note(f"    {where}: {one_line(finding.message)}")
+    for name, found in report.blind.items():
+        note(f"{name}: {found.right:.1%} of {found.asked:,} questions answered without pictures")
     for rule, reason in report.skipped.items():
         note(f"{rule}: not applied, {reason}")
     if report.evaluation is not None:
-        found = report.evaluation
+        texts = report.evaluation
         note(
-            f"compared with {found.texts:,} texts of {found.files} evaluation files; "
-            f"{found.short:,} of them are too short to be told from chance"
+            f"compared with {texts.texts:,} texts of {texts.files} evaluation files; "
+            f"{texts.short:,} of them are too short to be told from chance"
         )
     note(
         f"{units:,} samples, {records:,} records in {len(report.datasets)} data sets, "

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import subprocess
 import tempfile
@@ -24,6 +23,7 @@ from typing import Any
 
 from nanovl.core.config import nearest
 from nanovl.core.errors import BackendError, ConfigError, InputError
+from nanovl.core.paths import settings
 from nanovl.evals import baseline_rules as rules
 from nanovl.evals.base import Level, Medium, Metric, Response, Result, Sample, Scored
 
@@ -95,7 +95,7 @@ class Ocr:
 
     def _run(self, arguments: Sequence[str], name: str = "") -> str:
         # One thread: several are slower on small pictures, and peers share the machine.
-        environment = {**os.environ, "OMP_THREAD_LIMIT": "1"}
+        environment = {**settings(), "OMP_THREAD_LIMIT": "1"}
         try:
             done = subprocess.run(
                 [PROGRAM, *arguments], capture_output=True, timeout=_TIMEOUT_S, env=environment

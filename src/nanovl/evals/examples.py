@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -61,7 +62,7 @@ class Example:
 def worst(
     folder: RunFolder, task: Task, count: int, *, level: str = "extended", profile: str = "default"
 ) -> list[Example]:
-    """The answers with the lowest verdicts of each setting; among equals an even draw by id.
+    """The answers with the worst verdicts of each setting; among equals an even draw by id.
 
     Args:
         folder: Scored run.
@@ -76,8 +77,15 @@ def worst(
         and row["profile"] == profile
         and not row["setting"].startswith(PEER)
     ]
-    wrong = [row for row in rows if (row["value"] or 0.0) < 1.0]
-    wrong.sort(key=lambda row: (row["value"] or 0.0, _draw(row["sample"])))
+
+    def badness(row: Mapping[str, Any]) -> float:
+        value = row["value"]
+        if task.lower_is_better:
+            return math.inf if value is None else float(value)
+        return 1.0 - float(value or 0.0)
+
+    wrong = [row for row in rows if badness(row) > 0]
+    wrong.sort(key=lambda row: (-badness(row), _draw(row["sample"])))
     chosen: list[Mapping[str, Any]] = []
     for setting in dict.fromkeys(row["setting"] for row in rows):
         own: dict[str, Mapping[str, Any]] = {}

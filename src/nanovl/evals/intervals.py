@@ -8,6 +8,7 @@ Source: evaluation specification, sections 6.15 and 11.2.
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -61,10 +62,12 @@ def interval_of(
     count = next(iter(results.values())).num_samples
     right = score / 100.0 * count
     is_share = all(mean in (0.0, 1.0) for mean in means) and 0 <= round(right) <= count
+    # Errors such as the character error rate may be larger than 1.
+    top = 100.0 if max(means, default=0.0) <= 1.0 and score <= 100.0 else math.inf
     if len(runs) == 1 and count < len(ids) and is_share and abs(right - round(right)) < _NEAR:
-        return _times(100.0, wilson(round(right), count))
+        return _times(100.0, wilson(round(right), count), top)
     if abs(100.0 * statistics.fmean(means) - score) < _CLOSE:
-        return _times(100.0, mean_interval(means, owners))
+        return _times(100.0, mean_interval(means, owners), top)
     first = next(iter(runs.values()))
     if len(runs) == 1:
         try:
@@ -76,7 +79,7 @@ def interval_of(
             )
         except (NanoVLError, ZeroDivisionError):  # a draw without a part the metric needs
             return None
-        return _times(percent, found)
+        return _times(percent, found, top)
     scores = [result.score * percent for result in results.values()]
     half = 1.96 * statistics.stdev(scores) / len(scores) ** 0.5
     return Interval(score - half, score + half, "runs")
@@ -116,7 +119,7 @@ def _by_majority(found: Sequence[Scored]) -> float:
     return float(votes.most_common(1)[0][0] == 1.0)
 
 
-def _times(factor: float, interval: Interval) -> Interval:
+def _times(factor: float, interval: Interval, top: float) -> Interval:
     return Interval(
-        max(0.0, interval.low * factor), min(100.0, interval.high * factor), interval.method
+        max(0.0, interval.low * factor), min(top, interval.high * factor), interval.method
     )

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,15 @@ from nanovl.evals.readers.folder import line_of
 from nanovl.evals.readers.load import Loaded, keep_medium, load
 from nanovl.evals.registry import Benchmark
 
-__all__ = ["CONVERTER", "CountCheck", "Imported", "check_count", "import_benchmark", "write_native"]
+__all__ = [
+    "CONVERTER",
+    "CountCheck",
+    "Imported",
+    "check_count",
+    "check_manifest",
+    "import_benchmark",
+    "write_native",
+]
 
 CONVERTER = f"nanovl {__version__}"
 MEDIA = "media"
@@ -97,6 +105,23 @@ def check_count(loaded: Loaded) -> CountCheck:
         found=loaded.found,
         malformed=dict(loaded.log.counts),
         other_split=sum(loaded.log.left_out.values()),
+    )
+
+
+def check_manifest(name: str, manifest: Mapping[str, Any]) -> CountCheck:
+    """The same, from what a run kept; sets of other origin have nothing to be compared with.
+
+    Args:
+        name: Of the task.
+        manifest: Of the task.
+    """
+    return CountCheck(
+        name=name,
+        counted=str(manifest.get("count_by", "samples")),
+        expected=manifest.get("expected"),
+        found=int(manifest.get("found", manifest.get("samples", 0))),
+        malformed={str(k): int(v) for k, v in (manifest.get("malformed") or {}).items()},
+        other_split=int(manifest.get("left_out") or 0),
     )
 
 

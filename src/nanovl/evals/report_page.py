@@ -15,8 +15,9 @@ from pathlib import Path
 
 from nanovl.core.errors import InputError
 from nanovl.evals.examples import Example
-from nanovl.evals.plots import Series, line_chart
+from nanovl.evals.plots import Series, dot_chart
 from nanovl.evals.report import Report
+from nanovl.evals.report_rows import LOWER, Row
 from nanovl.evals.runfolder import write_json
 from nanovl.evals.sweeps import Sweep
 from nanovl.evals.tasks import named
@@ -45,11 +46,15 @@ th, td { padding: .3rem .6rem; text-align: left; border-bottom: 1px solid var(--
   vertical-align: top; }
 thead th { background: var(--band); position: sticky; top: 0; font-weight: 600; }
 td.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+td.k { white-space: nowrap; }
 td.yellow { background: var(--yellow); } td.red { background: var(--red); }
 td.good { background: var(--good); } td.bad { background: var(--bad); }
 .notes, .facts { color: var(--soft); font-size: .85rem; padding-left: 1.2rem; }
 figure { margin: 1rem 0; max-width: 42rem; } figcaption { font-weight: 600; }
-svg.plot { width: 100%; height: auto; } .grid { stroke: var(--line); }
+svg.plot { width: 100%; height: auto; } svg.dots { display: block; margin-top: .5rem;
+  overflow: visible; }
+.name { fill: var(--ink); font-size: 13px; } .under { fill: var(--paper); }
+p { max-width: 46rem; } .grid { stroke: var(--line); }
 .tick { fill: var(--soft); font-size: 12px; } .line { fill: none; stroke-width: 2; }
 .dashed { stroke-dasharray: 5 4; stroke-width: 1.3; }
 .legend { list-style: none; display: flex; flex-wrap: wrap; gap: .2rem 1rem; padding: 0; margin: 0;
@@ -68,31 +73,38 @@ svg.plot { width: 100%; height: auto; } .grid { stroke: var(--line); }
   gap: .25rem .8rem; margin: .4rem 0 0; } dt { color: var(--soft); }
 dd { margin: 0; white-space: pre-wrap; overflow-wrap: anywhere; }
 details > summary { cursor: pointer; color: var(--soft); }
+@media (max-width: 34rem) {
+  body { padding: 1rem .75rem 3rem; } h1 { font-size: 1.35rem; overflow-wrap: anywhere; }
+  table { font-size: .8rem; width: max-content; }
+  th, td { padding: .25rem .4rem; max-width: 15rem; }
+  th:first-child, td:first-child { position: sticky; left: 0; background: var(--paper);
+    min-width: 7.5rem; max-width: 8.5rem; overflow-wrap: break-word; }
+  thead th:first-child { background: var(--band); z-index: 1; }
+  svg.plot .tick { font-size: 19px; } .facts li { overflow-wrap: anywhere; }
+  .example dl { grid-template-columns: 1fr; gap: 0 0; } .example dd { margin-bottom: .4rem; } }
 """
 )
-_CHART_ROWS = 24
 
 
 def page(report: Report) -> str:
     """The whole page."""
-    title = f"Evaluation of {report.head['model']['name']}"
     tables = report.tables()
     sweep_tables = {id(t) for sweep in report.sweeps for t in sweep.tables}
     plain = [table for table in tables if id(table) not in sweep_tables]
     parts = [
         "<ul class=facts>"
-        + "".join(f"<li>{html.escape(fact.removeprefix('* '))}</li>" for fact in report.facts())
+        + "".join(f"<li>{html.escape(fact)}</li>" for fact in report.facts())
         + "</ul>\n",
         plain[0].page(),
-        _against(report),
+        *_against(report),
         *(table.page() for table in plain[1:]),
     ]
     for sweep in report.sweeps:
-        parts += _sweep(sweep)
+        parts += [f"<h2>Sweep: {html.escape(sweep.name)}</h2>\n", *_sweep(sweep)]
     if report.unscored:
         parts.append(f"<p>Not scored: {html.escape(', '.join(report.unscored))}</p>\n")
     parts += _examples(report.examples)
-    return _document(title, parts)
+    return _document(report.title, parts)
 
 
 def write_sweeps(sweeps: Sequence[Sweep], folder: Path) -> list[Path]:
@@ -112,7 +124,7 @@ def write_sweeps(sweeps: Sequence[Sweep], folder: Path) -> list[Path]:
     paths = [folder / f"sweep.{ending}" for ending in ("md", "html", "json")]
     tables = [table for sweep in sweeps for table in sweep.tables]
     text = f"# {title}\n\n" + "\n".join(table.markdown() for table in tables)
-    body = [part for sweep in sweeps for part in _sweep(sweep)]
+    body = [part for one in sweeps for part in _sweep(one)]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         paths[0].write_text(text, encoding="utf-8", errors="replace")
@@ -139,24 +151,41 @@ def _document(title: str, body: Sequence[str]) -> str:
 
 
 def _sweep(sweep: Sweep) -> list[str]:
-    head = f"<h2>Sweep: {html.escape(sweep.name)}</h2>\n"
-    return [head, *sweep.charts, *(table.page() for table in sweep.tables)]
+    return [*sweep.charts, *(table.page() for table in sweep.tables)]
 
 
-def _against(report: Report) -> str:
-    """This run and the report's numbers, benchmark by benchmark."""
-    rows = [row for row in report.rows if row.ours is not None or row.peers][:_CHART_ROWS]
-    if len(rows) < 2:
-        return ""
-    names = [row.benchmark.replace("_", " ")[:12] for row in rows]
-    series = [Series(name="this run", values=[row.score for row in rows])]
+def _against(report: Report) -> list[str]:
+    """This run and others, benchmark by benchmark: scores in percent, then errors."""
+    rows = [row for row in report.rows if row.ours is not None or row.peers]
+    scores = [row for row in rows if not row.is_error]
+    errors = [row for row in rows if row.is_error]
+    return [
+        _beside("This run beside others: scores, %", scores, most=100.0),
+        _beside(f"This run beside others: errors, % (lower is better {LOWER})", errors),
+    ]
+
+
+def _beside(title: str, rows: Sequence[Row], *, most: float | None = None) -> str:
+    ranges = [
+        None
+        if row.line.interval is None or row.sub != "main"
+        else (row.line.interval.low, row.line.interval.high)
+        for row in rows
+    ]
+    series = [Series(name="this run", values=[row.score for row in rows], ranges=ranges)]
     if any(row.ours for row in rows):
         printed = [row.ours.value if row.ours else None for row in rows]
         series.append(Series(name="report", values=printed))
     if any(row.peers for row in rows):
-        best = [max(row.peers.values(), default=None) for row in rows]
+        best = [row.ranked_peers[0][1] if row.peers else None for row in rows]
         series.append(Series(name="best without a model", values=best))
-    return line_chart("This run beside others", names, series, "%", lines=False)
+    modes = {row.benchmark: row.line.setting for row in rows}
+    several = {row.benchmark for row in rows if modes[row.benchmark] != row.line.setting}
+    names = [
+        f"{row.label}, {row.line.setting}" if row.benchmark in several else row.label
+        for row in rows
+    ]
+    return dot_chart(title, names, series, "%", most=most)
 
 
 def _examples(examples: Sequence[Example]) -> list[str]:

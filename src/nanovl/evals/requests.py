@@ -276,6 +276,7 @@ class Task:
         chain: For questions that need answers to earlier ones.
         peers: Answers that need no model to compare with, see `nanovl.evals.baselines`.
         prompt_set: Hash of the templates.
+        metric_options: Attributes the metric is made with, such as a file of expected results.
     """
 
     id: str
@@ -290,6 +291,7 @@ class Task:
     chain: Chain | None = None
     peers: Sequence[str] = ()
     prompt_set: str = ""
+    metric_options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         seen: set[str] = set()

@@ -32,6 +32,7 @@ from types import TracebackType
 from typing import Literal
 
 from nanovl.core.errors import BackendError, InputError
+from nanovl.core.paths import program_path
 from nanovl.evals import sandbox_launch
 from nanovl.evals.sandbox_backends import (
     Backend,
@@ -208,7 +209,7 @@ class Session:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                env=dict(command.env) or {"PATH": os.environ.get("PATH", os.defpath)},
+                env=dict(command.env) or {"PATH": program_path()},
                 cwd=command.cwd,
                 pass_fds=[file.fileno() for file in command.keep],
                 start_new_session=True,

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Protocol
 
+from nanovl.core.paths import settings
 from nanovl.evals.sandbox_seccomp import seccomp_filter
 
 __all__ = [
@@ -283,9 +284,7 @@ class Container:
             argv += ["--env", f"{key}={value}"]
         # The image's site packages are wanted here, so no -S.
         argv += [self.image, self.python, "-s", "-B", "-P", f"{BOX}/launch.py"]
-        return Command(
-            argv=argv, packages=(), env=dict(os.environ), kill=[self.program, "kill", name]
-        )
+        return Command(argv=argv, packages=(), env=settings(), kill=[self.program, "kill", name])
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from nanovl.evals.base import Response
 from nanovl.evals.modes import MODES, UNRESTRICTED, Setting, budget_mode
 from nanovl.evals.plots import Series, line_chart
 from nanovl.evals.runfolder import RunFolder, answered_of, read_log
-from nanovl.evals.scorefiles import PEER, Line, percentile, scored_lines
+from nanovl.evals.scorefiles import PEER, Line, percentile, read_summary, scored_lines
 from nanovl.evals.speed import Speed
 from nanovl.evals.tables import Cell, Table
 
@@ -190,11 +190,12 @@ def budget_sweep(folder: RunFolder, budgets: Sequence[int], *, level: str = "rul
                     100 * found.truncated,
                 ]
             )
-        lines.append(_budget_line(name, values, settings))
+        lower = bool(read_summary(folder, name).get("lower_is_better"))
+        lines.append(_budget_line(name, values, settings, lower))
     table = Table(
         title="Reasoning budget",
         columns=(
-            "benchmark", "budget", "score", "low", "high", "reasoning tokens", "95 %",
+            "benchmark", "budget", "score", "low", "high", "reasoning tokens", "95th percentile",
             "ended at newline %", "ended by grace %", "truncated %",
         ),
         rows=rows,
@@ -211,8 +212,11 @@ def budget_sweep(folder: RunFolder, budgets: Sequence[int], *, level: str = "rul
     )
 
 
-def _budget_line(name: str, values: list[float | None], settings: Sequence[Setting]) -> Series:
+def _budget_line(
+    name: str, values: list[float | None], settings: Sequence[Setting], lower: bool
+) -> Series:
     """A star at the best value with reasoning on, a dashed line at budget 0."""
+    sign = -1 if lower else 1
     on = [
         (value, place)
         for place, (value, setting) in enumerate(zip(values, settings, strict=True))
@@ -223,7 +227,7 @@ def _budget_line(name: str, values: list[float | None], settings: Sequence[Setti
         for value, setting in zip(values, settings, strict=True)
         if setting.mode.reasoning == "off"
     ]
-    best = max(on, key=lambda pair: (pair[0], -pair[1]))[1] if on else None
+    best = max(on, key=lambda pair: (sign * pair[0], -pair[1]))[1] if on else None
     return Series(name=name, values=values, star=best, level=off[0] if off else None)
 
 

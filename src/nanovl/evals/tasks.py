@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from nanovl.core.errors import InputError
 from nanovl.core.events import OnEvent, ignore_event
@@ -124,7 +124,12 @@ def metric_factory(task: Task) -> Callable[[str], Metric]:
     """From profile to the task's metric."""
     one = benchmark_of(task.id)
     name = "" if one is None else one.id
-    return lambda profile: metric(task.metric, profile, benchmark=name)
+
+    def make(profile: str) -> Metric:
+        made: Any = metric(task.metric, profile, benchmark=name)
+        return cast(Metric, replace(made, **task.metric_options) if task.metric_options else made)
+
+    return make
 
 
 def _task(loaded: Loaded, prompts: PromptSet, source: Path) -> Task:
@@ -145,6 +150,7 @@ def _task(loaded: Loaded, prompts: PromptSet, source: Path) -> Task:
         best=best,
         chain=_chain(loaded, prompts, source) if one.id == _SCICODE else None,
         prompt_set=prompts.hash,
+        metric_options=_scicode_options(source) if one.id == _SCICODE else {},
     )
 
 
@@ -185,11 +191,24 @@ def _number(sample: Sample) -> str:
     return str(sample.meta.get("step_number") or sample.id)
 
 
+def _scicode_folders(source: Path) -> tuple[Path, ...]:
+    base = source if source.is_dir() else source.parent
+    return (base, base / _SCICODE, base / _SCICODE / "data")
+
+
+def _scicode_options(source: Path) -> dict[str, Any]:
+    """The file with the results its programs are tested against, where it is there."""
+    for folder in _scicode_folders(source):
+        path = folder / "test_data.h5"
+        if path.is_file():
+            return {"data_file": path}
+    return {}
+
+
 def _given_code(sample: Sample, source: Path) -> str:
     """Code of a step that comes with the benchmark's repository."""
     number = _number(sample)
-    base = source if source.is_dir() else source.parent
-    for folder in (base, base / _SCICODE, base / _SCICODE / "data"):
+    for folder in _scicode_folders(source):
         for ending in (".txt", ".py"):
             path = folder / f"{number}{ending}"
             if path.is_file():
@@ -197,14 +216,16 @@ def _given_code(sample: Sample, source: Path) -> str:
                 return re.sub(r"\A```python\n|\n```\s*\Z", "", text)
     raise InputError(
         f"scicode: the code of step {number} is given with the benchmark's repository "
-        f"(eval/data/{number}.txt); put that file into {base / _SCICODE}"
+        f"(eval/data/{number}.txt); put that file into {_scicode_folders(source)[1]}"
     )
 
 
 def named(task: str) -> str:
     """Name of a task for people."""
+    from nanovl.evals.mini_suite import TASKS
+
     one = benchmark_of(task)
     part = task.partition("/")[2]
     if one is None:
-        return task
+        return next((own.title for own in TASKS if own.id == task), task)
     return f"{one.name} [{part}]" if part else one.name

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from pathlib import Path
 
 import pytest
 
 from nanovl.evals.registry import benchmarks
 from nanovl.evals.runfolder import read_log
-from tests.unit.evals.official import OFFICIAL
+from tests.unit.evals.official import OFFICIAL, TEDDY, b64, png, tsv
 from tests.unit.evals.stub import Say, serving, user_of
 
 
@@ -181,6 +189,186 @@ def test_no_server(cli, files, tmp_path):
     )  # fmt: skip
     assert result.code == 1
     assert "127.0.0.1:9" in result.err
+
+
+# -- Trouble: nothing is lost, nothing counts twice, the totals say what happened ------------------
+
+
+def many(folder: Path, count: int) -> list[dict]:
+    """A table of so many questions; the even ones are answered with B."""
+    folder.mkdir()
+    rows = [
+        {
+            "index": i, "image": b64(png(i % 3)), "question": f"Question {i}?", **TEDDY,
+            "answer": "BA"[i % 2], "category": "x",
+        }
+        for i in range(count)
+    ]  # fmt: skip
+    tsv(folder / "MMStar.tsv", rows)
+    return rows
+
+
+def place_of(body) -> int:
+    """i of "Question i?"."""
+    return int(user_of(body).split("Question ")[1].split("?")[0])
+
+
+def answered(out: Path) -> Counter[str]:
+    """How often each question has an answer on disk."""
+    log = read_log(out / "mmstar" / "responses.jsonl")
+    return Counter(line["sample"] for line in log if "error" not in line)
+
+
+@pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGINT])
+def test_a_run_that_is_ended_goes_on(cli, tmp_path, ending):
+    files, out = tmp_path / "many", tmp_path / "run"
+    many(files, 12)
+
+    def slowly(body, before):
+        time.sleep(0.05)
+        return Say("B")
+
+    with serving(slowly) as stub:
+        words = [
+            "eval", "run", "mmstar", "--data", str(files), "--out", str(out), "--endpoint",
+            stub.url, "-m", "stub", "--parallel", "1",
+        ]  # fmt: skip
+        going = subprocess.Popen(
+            [sys.executable, "-m", "nanovl", *words],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )
+        limit = time.monotonic() + 60
+        while stub.answered.total() < 4 and going.poll() is None and time.monotonic() < limit:
+            time.sleep(0.01)
+        going.send_signal(ending)
+        _, said = going.communicate(timeout=60)
+        assert going.returncode != 0
+        if ending == signal.SIGINT:
+            assert b"goes on from there" in said
+        before = answered(out)
+        assert 3 <= before.total() < 12
+        result = cli(*words, "--json")
+        assert result.code == 0, result.err
+        # What was under way when it was killed is asked once more, at most one with --parallel 1.
+        assert stub.count <= 13
+    found = json.loads(result.out)
+    assert found["benchmarks"]["mmstar"] == {
+        "wanted": 12, "kept": before.total(), "answered": 12 - before.total(), "failed": 0,
+        "left": 0,
+    }  # fmt: skip
+    assert answered(out) == Counter(str(i) for i in range(12))
+    assert [(s["answered"], s["score"]) for s in found["scores"]] == [(12, 50.0), (12, 50.0)]
+
+
+def test_trouble_of_every_kind_ends_in_clear_totals(cli, tmp_path):
+    files, out = tmp_path / "many", tmp_path / "run"
+    many(files, 12)
+    trouble = {
+        0: Say("slow down", status=429, headers={"Retry-After": "0"}),
+        1: Say("broken", status=500),
+        2: Say(raw=b'{"choices": [{"mess'),
+        3: Say("B", cut=5),
+        4: Say("no such thing", status=400),
+    }
+    healed = {"all": False}
+
+    def answer(body, before):
+        place = place_of(body)
+        if healed["all"] or place not in trouble or (place != 4 and before):
+            return Say("B")
+        return trouble[place]
+
+    with serving(answer) as stub:
+        first = run(cli, stub, files, out, "--retries", 2, "--json")
+        assert first.code == 1
+        assert "1 questions are without an answer" in first.err
+        found = json.loads(first.out)
+        assert found["benchmarks"]["mmstar"] == {
+            "wanted": 12, "kept": 0, "answered": 11, "failed": 1, "left": 1,
+        }  # fmt: skip
+        assert found["retries"] == 4
+        assert list(found["failures"].values()) == [1]
+        # The question without an answer does not count as right, nor as asked away.
+        assert {(s["answered"], s["samples"]) for s in found["scores"]} == {(11, 12)}
+        told = cli("eval", "report", out)
+        assert told.code == 0
+        assert "11/12" in (out / "report.md").read_text()
+        healed["all"] = True
+        again = run(cli, stub, files, out, "--json")
+    assert again.code == 0, again.err
+    assert json.loads(again.out)["benchmarks"]["mmstar"] == {
+        "wanted": 12, "kept": 11, "answered": 1, "failed": 0, "left": 0,
+    }  # fmt: skip
+    assert answered(out) == Counter(str(i) for i in range(12))
+    assert number(again) == 50.0
+
+
+def test_a_silent_server_times_out_and_the_rest_is_answered(cli, tmp_path):
+    files, out = tmp_path / "many", tmp_path / "run"
+    many(files, 3)
+    never = threading.Event()
+
+    def answer(body, before):
+        return Say(hang=never) if place_of(body) == 1 else Say("B")
+
+    with serving(answer) as stub:
+        try:
+            result = run(cli, stub, files, out, "--retries", 1, "--timeout", 0.3)
+        finally:
+            never.set()
+    assert result.code == 1
+    assert "2 answered, 0 were there, 1 failed, 1 left" in result.err
+    assert "1  timeout" in result.err
+    assert answered(out) == Counter(["0", "2"])
+
+
+def test_malformed_rows_are_counted_and_told(cli, tmp_path):
+    files, out = tmp_path / "many", tmp_path / "run"
+    rows = many(files, 8)
+    rows[1]["answer"] = ""
+    rows[2]["image"] = "%%%"
+    rows[3]["index"] = 0
+    rows[4]["question"] = ""
+    tsv(files / "MMStar.tsv", rows)
+    with serving(lambda body, before: Say("B")) as stub:
+        result = run(cli, stub, files, out, "--json")
+        assert stub.count == 4
+    assert result.code == 0, result.err
+    for reason in ("answer", "picture", "duplicate", "question"):
+        assert f"mmstar: malformed rows ({reason}): 1" in result.err
+    assert "expected 1,500, found 4" in result.err
+    found = json.loads(result.out)
+    assert found["files"]["mmstar"]["malformed"] == {
+        "answer": 1, "picture": 1, "duplicate": 1, "question": 1,
+    }  # fmt: skip
+    assert found["benchmarks"]["mmstar"]["wanted"] == 4
+    assert cli("eval", "report", out).code == 0
+    told = (out / "report.md").read_text()
+    assert "Files with another number of questions: MMStar 4 of 1,500." in told
+    assert "MMStar 1 (answer); MMStar 1 (duplicate)" in told
+    # The import names every one of them.
+    imported = cli("eval", "import", "mmstar", files, tmp_path / "native", "--json")
+    assert imported.code == 1
+    (one,) = json.loads(imported.out)["imported"]
+    assert len(one["problems"]) == 4
+    assert all("MMStar.tsv" in problem["where"] for problem in one["problems"])
+
+
+def test_programs_run_without_a_sandbox_only_when_told(cli, tmp_path, monkeypatch):
+    from nanovl.evals import sandbox
+
+    monkeypatch.setattr(sandbox, "backends", lambda: ())
+    files, out = tmp_path / "files", tmp_path / "run"
+    files.mkdir()
+    wanted = OFFICIAL["livecodebench"](files)
+    with serving(lambda body, before: Say(wanted[0].perfect)) as stub:
+        result = run(cli, stub, files, out, "--json", names=("livecodebench",))
+    assert {s["unscored"] for s in json.loads(result.out)["scores"]} == {2}
+    result = cli("eval", "score", out, "--unsafe-local", "--json")
+    assert result.code == 0, result.err
+    assert {(s["score"], s["unscored"]) for s in json.loads(result.out)["scores"]} == {(100.0, 0)}
 
 
 # -- Several runs --------------------------------------------------------------------------------

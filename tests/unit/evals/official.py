@@ -1087,6 +1087,7 @@ def scicode(folder: Path) -> list[Want]:
                 "test_cases": ["assert part1(1) == target"],
                 "step": place,
             },
+            perfect=f"```python\ndef part{number[-1]}(x):\n    return x\n```",
         )
         for place, number in ((0, "5.1"), (1, "5.2"), (0, "6.1"))
     ]

@@ -406,3 +406,16 @@ def test_percentile() -> None:
     assert percentile([1, 2, 3, 4, 5], 50) == 3
     assert percentile([1, 2], 95) == pytest.approx(1.95)
     assert percentile([7], 99) == 7
+
+
+def test_an_error_rate_above_one_is_inside_its_interval(tmp_path: Path) -> None:
+    class Errors(Exact):
+        def score(self, sample: Sample, response: Response, **more: Any) -> Verdict:
+            return Verdict(value=3.0 + int(sample.id) % 3)
+
+    made = replace(task(12), lower_is_better=True)
+    folder = run_of(tmp_path, FakeAnswerer(right), [made])
+    (line, *_) = score_task(folder, made, Errors)
+    assert line.score == pytest.approx(400.0)
+    assert line.interval is not None
+    assert line.interval.low < 400.0 < line.interval.high

@@ -132,8 +132,8 @@ class SciCode:
     def _box(self) -> Sandbox | None:
         if self.data_file is None:
             self._refusal = (
-                "the benchmark's data file is not set; fetch test_data.h5 of SciCode and give its "
-                "path"
+                "the expected results are not there; put test_data.h5 of SciCode beside the "
+                "benchmark's files"
             )
             return None
         if self.sandbox is None and not self._refusal:
