@@ -8,15 +8,15 @@
 A generator makes samples of fixed indices with its default settings, after two that are not counted
 (fonts, browser, TeX format); the same indices three times, median and spread. The time is processor
 time of the process and of every program it started (browser, TeX, synthesizer), so a second core
-that is free makes no difference. Writing shards is not part of it. FOLDER has `reading`, `tables`
-and `text` as `nanovl data convert nanovl-...` takes them. Prints a table and one JSON line last.
+that is free makes no difference. Writing shards is not part of it. FOLDER has `math`, `reading`,
+`tables` and `text` as `nanovl data convert nanovl-...` takes them. Prints a table and one JSON line
+last.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 import sys
 import time
@@ -30,6 +30,7 @@ from nanovl.core.errors import NanoVLError
 from nanovl.synth.base import Generator
 from nanovl.synth.registry import GENERATORS, create
 from nanovl.synth.shards import make_sample
+from nanovl.synth.usage import cpu_seconds
 
 # Per second and core (data synthesis specification, section 18.6); "media" counts pages or clips.
 TARGETS: dict[str, tuple[float, str]] = {
@@ -49,7 +50,9 @@ TARGETS: dict[str, tuple[float, str]] = {
     "video-shapes": (15, "samples"),
 }
 SOURCES = {
+    "render-charts": {"source": "tables"},
     "render-passages": {"source": "reading"},
+    "render-problems": {"source": "math"},
     "render-tables": {"source": "tables"},
     "render-text": {"paths": ["text/*.jsonl.gz"]},
 }
@@ -63,6 +66,7 @@ class Measured:
 
     Attributes:
         name: In the registry.
+        version: Of the generator.
         samples, media: Made in every repeat.
         lost: Indices without a sample.
         rates: Samples per second of processor time, of every repeat.
@@ -71,6 +75,7 @@ class Measured:
     """
 
     name: str
+    version: str = ""
     samples: int = 0
     media: int = 0
     lost: int = 0
@@ -101,32 +106,17 @@ class Measured:
         target, unit = TARGETS[self.name]
         return (self.rate if unit == "samples" else self.media_rate) / target
 
-
-def processor_seconds() -> float:
-    """Processor time of this process and of everything it started, ended or not."""
-    if not sys.platform.startswith("linux"):
-        found = os.times()
-        return found.user + found.system + found.children_user + found.children_system
-    ticks = os.sysconf("SC_CLK_TCK")
-    used: dict[int, float] = {}
-    parent: dict[int, int] = {}
-    for entry in os.scandir("/proc"):
-        if not entry.name.isdigit():
-            continue
-        try:
-            with open(f"/proc/{entry.name}/stat", encoding="utf-8", errors="replace") as file:
-                words = file.read().rpartition(")")[2].split()
-        except OSError:
-            continue  # it has just ended
-        parent[int(entry.name)] = int(words[1])
-        used[int(entry.name)] = sum(map(int, words[11:15])) / ticks
-    total = 0.0
-    for process in used:
-        one = process
-        while one > 1 and one != os.getpid():
-            one = parent.get(one, 0)
-        total += used[process] if one == os.getpid() else 0.0
-    return total
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, with the medians."""
+        if not self.rates:
+            return asdict(self)
+        target = TARGETS.get(self.name)
+        return asdict(self) | {
+            "rate": self.rate,
+            "media_rate": self.media_rate,
+            "target": None if target is None else {"per_s": target[0], "of": target[1]},
+            "share": self.share,
+        }
 
 
 def settings_of(name: str, data: Path | None) -> dict[str, Any] | None:
@@ -145,13 +135,13 @@ def settings_of(name: str, data: Path | None) -> dict[str, Any] | None:
 def run(generator: Generator, start: int, stop: int) -> tuple[int, int, float, float]:
     """Samples, media, processor and wall seconds of a range of indices."""
     samples = media = 0
-    used, begun = processor_seconds(), time.monotonic()
+    used, begun = cpu_seconds(), time.monotonic()
     for index in range(start, stop):
         sample, _ = make_sample(generator, "train", index, timeout_s=180)
         if sample is not None:
             samples += 1
             media += len(sample.media)
-    return samples, media, processor_seconds() - used, time.monotonic() - begun
+    return samples, media, cpu_seconds() - used, time.monotonic() - begun
 
 
 def measure(name: str, args: argparse.Namespace) -> Measured:
@@ -163,6 +153,7 @@ def measure(name: str, args: argparse.Namespace) -> Measured:
         return found
     try:
         generator = create(name, settings)
+        found.version = generator.version
         for requirement in generator.requires:
             requirement.check()
         run(generator, 1_000_000, 1_000_000 + WARM_UP)
@@ -230,7 +221,7 @@ def main() -> None:
             and r.share < LEAST_SHARE]  # fmt: skip
     print()
     print(json.dumps({"seconds": args.seconds, "repeats": args.repeats, "smoke": args.smoke,
-                      "slow": slow, "results": [asdict(r) for r in results]}))  # fmt: skip
+                      "slow": slow, "results": [r.to_json() for r in results]}))  # fmt: skip
     if args.check and slow:
         sys.exit(f"below {LEAST_SHARE:.0%} of their target: {', '.join(slow)}")
 

@@ -2,8 +2,8 @@
 
 Knows renderers, TeX subprocesses and the record format; never the trainer.
 
-Reading order: base (what a generator is), verify and asking (answers and questions), typefaces;
-browser with browser_process and browser_shot (pages laid out by Chromium);
+Reading order: base (what a generator is), verify and asking (answers and questions), lengths,
+typefaces; browser with browser_process and browser_shot (pages laid out by Chromium);
 tex (LaTeX compiler); the generators in business, documents, tables, charts, scenes, screens,
 multipage, papers, text and video;
 registry, records, journal, usage, shards, join (how data sets are made of them); schedule, pool,

@@ -187,7 +187,7 @@ class Task:
         answer: The same, checkable.
         verifier: Name of the check: "exact", "exact_ci", "anls", "number", "set", "list_ordered",
             "iou", "point_in_box", "json_equal", "teds", "edit_distance", "interval_iou", "exec",
-            "mcq".
+            "mcq", "elements_f1", "html_render".
         trace: Reasoning that leads to the answer; None when there is none.
         media: Names of the media shown before the question; empty for text.
         template: Which wording was used.

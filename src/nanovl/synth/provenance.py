@@ -70,7 +70,9 @@ CATEGORIES: dict[str, tuple[Replaces, ...]] = {
     "ocr": (Replaces("S1.6 OCR", "partial: no real scenes, no handwriting"),),
     "papers": (_DOCUMENTS, _PAGES),
     "tex": (_DOCUMENTS,),
+    "render-charts": (Replaces("S1.7 chart QA", "partial: real numbers, our questions"),),
     "render-passages": (_DOCUMENTS, _PAGES),
+    "render-problems": (_PAGES, _MATHS),
     "render-tables": (Replaces("S1.7 table QA", "partial: human questions, our renderings"),),
     "render-text": (_DOCUMENTS,),
     "scenes-2d": (

@@ -50,10 +50,22 @@ GENERATORS: dict[str, Entry] = {
         ("ocr-word", "documents.ocrpage", "ocr_word", "one word"),
         ("papers", "papers.generator", "create", "made-up LaTeX papers, every block known"),
         (
+            "render-charts",
+            "charts.rendered",
+            "TableChartGenerator",
+            "numbers of tables as charts, with data and questions",
+        ),
+        (
             "render-passages",
             "documents.rendered",
             "PassageGenerator",
             "passages as pages, with the questions people asked about them",
+        ),
+        (
+            "render-problems",
+            "documents.renderproblems",
+            "ProblemGenerator",
+            "problems, functions and requests as pages, with what is right",
         ),
         (
             "render-tables",

@@ -1,6 +1,8 @@
 """Processor time of this process and of all programs it has started, running ones included.
 
-What a sample costs includes browsers and TeX. Must not start anything.
+What a sample costs includes browsers and TeX. A program in a namespace of its own (bubblewrap)
+leaves the process tree without handing its time to its parent: whoever ran it says by
+`note_unseen` what it used. Must not start anything.
 
 Source: data synthesis specification, section 18.6 (samples per second and core).
 """
@@ -8,19 +10,35 @@ Source: data synthesis specification, section 18.6 (samples per second and core)
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
-__all__ = ["cpu_seconds"]
+__all__ = ["cpu_seconds", "note_unseen", "tree_seconds"]
+
+_lock = threading.Lock()
+_unseen = 0.0
 
 
 def cpu_seconds() -> float:
     """Seconds of all cores so far; of programs that still run, on Linux only."""
     used = os.times()
     total = used.user + used.system + used.children_user + used.children_system
-    return total + sum(_running(child) for child in _children(os.getpid()))
+    return total + _unseen + sum(tree_seconds(child) for child in _children(os.getpid()))
 
 
-def _running(pid: int) -> float:
+def note_unseen(seconds: float) -> None:
+    """Add processor time of an ended program that the system did not hand to this process.
+
+    Args:
+        seconds: What is missing in the times of this process's children; less than nothing counts
+            as nothing.
+    """
+    global _unseen
+    with _lock:
+        _unseen += max(0.0, seconds)
+
+
+def tree_seconds(pid: int) -> float:
     """Processor time of a running program and of those it has started (Linux; else 0)."""
     try:
         # Behind the name, which may hold anything: state, ..., utime, stime, cutime, cstime.
@@ -29,7 +47,7 @@ def _running(pid: int) -> float:
     except (OSError, ValueError):
         return 0.0
     own = ticks / os.sysconf("SC_CLK_TCK")
-    return own + sum(_running(child) for child in _children(pid))
+    return own + sum(tree_seconds(child) for child in _children(pid))
 
 
 def _children(pid: int) -> list[int]:

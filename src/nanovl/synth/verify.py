@@ -25,7 +25,11 @@ _BOX = re.compile(r"\(\s*(\d+)\s*,\s*(\d+)\s*\)\s*,\s*\(\s*(\d+)\s*,\s*(\d+)\s*\
 _POINT = re.compile(r"\(\s*(\d+)\s*,\s*(\d+)\s*\)")
 _TIME = re.compile(r"(\d+):(\d{2}(?:\.\d+)?)")
 PASS_MARK = 0.5  # least score of boxes, spans and tables that counts as right
-TEXT_MARK = 0.9  # least similarity of transcriptions
+TEXT_MARK = 0.9  # least similarity of transcriptions, and of lists and pages
+_LEAST = {
+    **dict.fromkeys(("iou", "interval_iou", "anls"), PASS_MARK),
+    **dict.fromkeys(("teds", "edit_distance", "elements_f1", "html_render"), TEXT_MARK),
+}
 
 
 def score(verifier: str, answer: Answer, text: str) -> float:
@@ -46,10 +50,7 @@ def score(verifier: str, answer: Answer, text: str) -> float:
 
 def is_right(verifier: str, answer: Answer, text: str) -> bool:
     """Whether a text counts as a right answer."""
-    least = {"iou": PASS_MARK, "interval_iou": PASS_MARK, "anls": PASS_MARK, "teds": TEXT_MARK}
-    return score(verifier, answer, text) >= least.get(
-        verifier, TEXT_MARK if verifier == "edit_distance" else 1.0
-    )
+    return score(verifier, answer, text) >= _LEAST.get(verifier, 1.0)
 
 
 def first_number(text: str) -> float | None:
@@ -232,6 +233,18 @@ def _field(answer: Answer, text: str) -> float:
     return field_score(answer, text)
 
 
+def _elements_f1(answer: Answer, text: str) -> float:
+    from nanovl.synth.screens.compare import elements_score
+
+    return elements_score(answer, text)
+
+
+def _html_render(answer: Answer, text: str) -> float:
+    from nanovl.synth.screens.compare import html_score  # may start a browser
+
+    return html_score(answer, text)
+
+
 VERIFIERS: dict[str, Callable[[Answer, str], float]] = {
     "exact": _exact,
     "exact_ci": _exact_ci,
@@ -249,4 +262,6 @@ VERIFIERS: dict[str, Callable[[Answer, str], float]] = {
     "exec": _exec,
     "constraints": _constraints,
     "field": _field,
+    "elements_f1": _elements_f1,
+    "html_render": _html_render,
 }

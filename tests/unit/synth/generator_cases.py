@@ -1,7 +1,8 @@
 """Every generator of the registry with settings for tests, and the samples tests share.
 
-Settings keep results apart from the machine where a generator allows it (the bundled face, no
-sound); the generators that draw real texts get small made-up sources.
+Samples are made once per process, whoever asks: a test that needs more gets those of before and the
+following ones. Settings keep results apart from the machine where a generator allows it (the
+bundled face, no sound); the generators that draw real texts get small made-up sources.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import hashlib
 import io
 import json
 import tempfile
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cache
@@ -39,13 +39,25 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "ocr-page": PLAIN,
     "ocr-scene": PLAIN,
     "ocr-word": PLAIN,
+    "render-charts": {"source": "tables", "renderer": "pillow"},
     "render-passages": {**PLAIN, "source": "reading"},
+    "render-problems": {**PLAIN, "source": "problems"},
     "render-tables": {**PLAIN, "source": "tables"},
     "render-text": {**PLAIN, "paths": ["texts.jsonl.gz"], "characters": [200, 700]},
     "tables": PLAIN,
     "video-slides": {"narration": "off", "max_slides": 3},
 }
-_SECONDS = 8.0  # of one generator, after which its samples must do
+# Samples that show the form of a generator; those that take seconds each are looked at less often.
+_USUAL = 8
+_FEW = {
+    "formulas": 2,
+    "multi-image": 6,
+    "multipage": 3,
+    "papers": 2,
+    "render-text": 3,
+    "tables-tex": 3,
+    "video-slides": 4,
+}
 
 
 def settings_of(name: str, folder: Path) -> dict[str, Any]:
@@ -83,6 +95,17 @@ def source_folder(folder: Path) -> Path:
     question = {"id": "w1", "table_id": "t1", "question": "who won 3 times?", "answers": ["Team C"]}
     write_lines(folder / "tables" / "wtq_tables.jsonl.gz", [table])
     write_lines(folder / "tables" / "wtq_train.jsonl.gz", [question])
+    (folder / "problems").mkdir()
+    problems = [
+        {
+            "id": f"p{n}",
+            "question": f"A mill grinds {n} sacks an hour. How many in {n + 2} hours?",
+            "solution": f"{n} sacks x {n + 2} hours = {n * (n + 2)} sacks",
+            "answer": str(n * (n + 2)),
+        }
+        for n in range(2, 12)
+    ]
+    write_lines(folder / "problems" / "gsm8k_train.jsonl.gz", problems)
     body = "# Mills\n\n" + "\n\n".join(
         f"## Part {n}\n\n{PASSAGE.replace(chr(10), ' ')}\n\n- first point\n- second point"
         for n in range(1, 6)
@@ -108,20 +131,26 @@ def generator_of(name: str) -> Generator:
     return made
 
 
-@cache
-def samples_of(name: str, count: int = 12) -> tuple[Sample, ...]:
-    """Samples of the first indices; fewer of slow generators, but at least two."""
-    generator = generator_of(name)
-    begun = time.monotonic()
-    found = []
-    for index in range(count):
-        if len(found) >= 2 and time.monotonic() - begun > _SECONDS:
-            break
-        sample = make(generator, index)
-        if sample is not None:
-            found.append(replace(sample, id=f"{name}-train-{index:09d}"))
+def samples_of(name: str, count: int | None = None) -> tuple[Sample, ...]:
+    """Samples of the first `count` indices; fewer of slow generators, but at least two."""
+    made = _made(name)
+    count = _FEW.get(name, _USUAL) if count is None else count
+    for index in range(len(made), count):
+        made.append(make(generator_of(name), index))
+    found = tuple(
+        replace(sample, id=f"{name}-train-{index:09d}")
+        for index, sample in enumerate(made[:count])
+        if sample is not None
+    )
     assert len(found) >= 2
-    return tuple(found)
+    return found
+
+
+@cache
+def _made(name: str) -> list[Sample | None]:
+    """Samples of the indices from 0 so far, in order."""
+    generator_of(name)
+    return []
 
 
 def records_of(sample: Sample) -> Iterator[Mapping[str, Any]]:

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from nanovl.core.errors import BackendError, ConfigError, InputError
-from nanovl.data.config import DataConfig
+from nanovl.data.config import DataConfig, PackingConfig
 from nanovl.data.loader import build_loader
 from nanovl.data.prepare import prepare
 from nanovl.synth import energon_ocr
@@ -46,8 +46,17 @@ def mixture(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def packs(blend: Path, loader: str, split: str = "train") -> list[Any]:
+    # Few samples are looked at for three packs: every one of them takes its time to encode.
     config = DataConfig(
-        metadataset=str(blend), loader=loader, split=split, seq_len=8192, num_workers=0, seed=3
+        metadataset=str(blend),
+        loader=loader,
+        split=split,
+        seq_len=8192,
+        num_workers=0,
+        seed=3,
+        max_tiles=2,
+        shuffle_buffer=4,
+        packing=PackingConfig(buffer_samples=8),
     )
     made = build_loader(config, tiny_processor())
     try:

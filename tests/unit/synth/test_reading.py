@@ -91,13 +91,13 @@ def chart(sample: Sample) -> Iterator[Piece]:
     for found in _text_elements(sample.gt):
         x0, y0, x1, y1 = found["bbox"]
         text, role = str(found["text"]), str(found["role"])
+        wide, tall = x1 - x0, y1 - y0
         turn = 0
-        if y1 - y0 > x1 - x0 and len(text) > 2:
+        if role.startswith("tick") and len(text) > 3 and 0.55 * wide < tall < 1.6 * wide:
+            turn = 45  # its box is about as wide as it is tall
+        elif tall > wide and len(text) > 2:
             turn = 90
-        elif role.startswith("tick") and len(text) > 3 and y1 - y0 > 0.55 * (x1 - x0):
-            turn = 45
-        if turn != 45 or (y1 - y0) < 1.6 * (x1 - x0):
-            yield Piece(text, picture, (x0, y0, x1, y1), turn)
+        yield Piece(text, picture, (x0, y0, x1, y1), turn)
 
 
 def _text_elements(value: Any) -> Iterator[Mapping[str, Any]]:
@@ -190,9 +190,11 @@ CASES: dict[str, Case] = {
     "ocr-line": Case(without_odd_words(of_class("line")), PLAIN_PAGE, samples=60),
     "ocr-page": Case(of_class("line"), PLAIN_PAGE),
     "ocr-scene": Case(of_class("line"), PLAIN_PAGE),
-    "ocr-word": Case(without_odd_words(of_class("line")), PLAIN_PAGE, samples=120, least=60),
+    "ocr-word": Case(without_odd_words(of_class("line")), PLAIN_PAGE, samples=400, least=250),
     "papers": Case(without_odd_words(of_class("line")), samples=2),
+    "render-charts": Case(chart, samples=12),
     "render-passages": Case(of_class("line"), PLAIN_PAGE, samples=3),
+    "render-problems": Case(of_class("line"), PLAIN_PAGE, samples=3, least=40),
     "render-tables": Case(lines, PLAIN_PAGE, samples=3),
     "render-text": Case(of_class("line"), PLAIN_PAGE, samples=3),
     "scenes-2d": Case(

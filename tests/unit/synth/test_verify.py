@@ -37,6 +37,13 @@ def answer(value: object, tolerance: float | None = None) -> Answer:
         ("mcq", answer("B"), "B. blue", "A"),
         ("mcq", answer("B"), "(B)", "Blue"),
         (
+            "elements_f1",
+            answer([{"role": "button", "name": "Save", "box": [0, 0, 100, 50]}]),
+            '[{"role": "button", "name": "save", "box": [4, 0, 100, 50]}]',
+            '[{"role": "button", "name": "Save", "box": [80, 0, 180, 50]}]',
+        ),
+        ("html_render", answer("<p>Save it</p>"), "```html\n<p>Save  it</p>\n```", "no markup"),
+        (
             "teds",
             answer({"form": "markdown", "text": "| a | b |\n| --- | --- |\n| 1 | 2 |"}),
             "|a|b|\n|---|---|\n|1|2|",

@@ -1,4 +1,4 @@
-"""Questions about a document, answered from its fields: values, JSON, places, sums, check boxes.
+"""Questions about a document, answered from its fields: values, JSON, places.
 
 Every maker takes a `Quiz` and gives a task or None. What is asked for is on the page and unique, or
 the question allows "not stated". Must not look at pixels.
@@ -9,160 +9,25 @@ Source: data synthesis specification, sections 9 (tasks), 17 and 19 (unique refe
 from __future__ import annotations
 
 import json
-import random
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import date, timedelta
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
 from nanovl.data.convert.templates import box as box_markup, scale_box
-from nanovl.synth.asking import box_answer, multiple_choice, noted, worded
+from nanovl.synth.asking import box_answer, multiple_choice, worded
 from nanovl.synth.base import Answer, Box, Task
-from nanovl.synth.business.formats import SYMBOLS
-from nanovl.synth.business.model import Draft, Field
+from nanovl.synth.business.model import Field
 from nanovl.synth.business.phrases import english_name
-from nanovl.synth.business.placed import PlacedField, Seen
+from nanovl.synth.business.quiz import Quiz, column_name, kept, lacking, short, task
 from nanovl.synth.business.wordings import BANK
 from nanovl.synth.documents.asks import is_large
-from nanovl.synth.documents.truth import page_markdown
 
-__all__ = ["NOT_STATED", "Quiz", "column_name", "family_name", "kept", "task"]
+__all__ = [
+    "NOT_STATED", "absent", "cell", "chosen", "extract", "label_of", "normalised", "pairs", "rows",
+    "schema", "value", "where", "where_drawing",
+]  # fmt: skip
 
 NOT_STATED = "not stated"
-LANGUAGE_NAMES = {
-    "en": "English", "de": "German", "fr": "French", "es": "Spanish", "it": "Italian",
-    "pt": "Portuguese",
-}  # fmt: skip
-# Keys a document may lack, and parts of paths that would be near enough to make this unclear.
-_ABSENT: dict[str, tuple[str, ...]] = {
-    "due_date": ("due", "deadline", "terms", "valid", "expire"),
-    "tracking": ("tracking", "number"),
-    "iban": ("iban", "bank", "account"),
-    "delivery_date": ("delivery", "ship", "date"),
-    "vat_id": ("vat", "tax"),
-    "incoterm": ("incoterm", "delivery"),
-    "blood_group": ("blood",),
-    "nationality": ("national",),
-    "birth_date": ("birth",),
-    "carrier": ("carrier", "ship", "sender"),
-    "expires": ("expire", "valid", "end_date", "due"),
-    "total_weight": ("weight",),
-    "diagnosis": ("diagnosis",),
-    "instructor": ("instructor", "teacher"),
-    "platform": ("platform",),
-    "grade": ("grade", "score"),
-}
-_COLUMNS = {
-    "ordered": "ordered quantity",
-    "delivered": "delivered quantity",
-    "outstanding": "open quantity",
-    "item_weight": "weight",
-    "line_total": "line total",
-    "unit_price": "price",
-    "tax_rate": "tax rate",
-    "running": "balance",
-    "times_a_day": "number of doses a day",
-    "days": "number of days",
-    "range": "reference range",
-    "duration": "duration",
-    "dose": "dose",
-    "article": "item number",
-    "costs": "cost",
-}
-
-
-@dataclass(frozen=True)
-class Quiz:
-    """A document that is asked about.
-
-    Attributes:
-        draft: What it says.
-        seen: Where it says so.
-        media: Name of its picture.
-        rng: The generator of the stream "qa".
-        family: What it is called in English.
-        others: What other families are called.
-    """
-
-    draft: Draft
-    seen: Seen
-    media: str
-    rng: random.Random
-    family: str
-    others: Sequence[str]
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Of the picture."""
-        return self.seen.painted.image.size
-
-    @property
-    def plain(self) -> list[PlacedField]:
-        """Fields that are not cells of a table, each with a name of its own."""
-        tables = {t.path for t in self.draft.tables}
-        found = [p for p in self.seen.fields.values() if p.field.path.split(".")[0] not in tables]
-        names = [p.field.name for p in found]
-        return [p for p in found if names.count(p.field.name) == 1]
-
-    def of_kind(self, *kinds: str) -> list[PlacedField]:
-        """Plain fields of some kinds."""
-        return [p for p in self.plain if p.field.kind in kinds]
-
-    def is_unique(self, text: str) -> bool:
-        """Whether a text stands on the page once."""
-        whole = " ".join(line.text for line in self.seen.painted.lines).casefold()
-        return whole.count(text.casefold()) == 1
-
-
-Maker = Callable[[Quiz], Task | None]
-
-
-def family_name(english: str) -> str:
-    """Without its article."""
-    return english.split(" ", 1)[1]
-
-
-def column_name(key: str) -> str:
-    """A column of a table in a question."""
-    return _COLUMNS.get(key) or english_name(key)
-
-
-def kept(quiz: Quiz, field: Field) -> Answer:
-    """An answer that counts as printed and normalised."""
-    has_mark = any(s in field.text for s in (*SYMBOLS, *SYMBOLS.values()))
-    return Answer(
-        type="text",
-        value={
-            "text": field.text,
-            "value": field.value,
-            "kind": field.kind,
-            "decimal": quiz.draft.locale.decimal,
-            "currency": quiz.draft.locale.currency if has_mark else "",
-        },
-        boxes=(quiz.seen.fields[field.path].box,),
-    )
-
-
-def task(
-    quiz: Quiz, kind: str, asked: tuple[str, str], text: str, answer: Answer, verifier: str,
-    trace: str | None = None,
-) -> Task:  # fmt: skip
-    """A task about the picture of a quiz."""
-    return Task(
-        task=f"business_{kind}",
-        question=asked[0],
-        answer_text=text,
-        answer=answer,
-        verifier=verifier,
-        trace=trace,
-        media=(quiz.media,),
-        template=asked[1],
-    )
-
-
-def _short(quiz: Quiz, asked: tuple[str, str], form: str) -> tuple[str, str]:
-    return noted(asked[0], form, quiz.rng), asked[1]
 
 
 # -- Values --------------------------------------------------------------------------------------
@@ -179,7 +44,7 @@ def value(quiz: Quiz) -> Task | None:
         if labels.count(placed.label) > 1:
             return None
         kind, slots = "label", {"label": placed.label}
-    asked = _short(quiz, worded(BANK, kind, quiz.rng, **slots), "word")
+    asked = short(quiz, worded(BANK, kind, quiz.rng, **slots), "word")
     return task(quiz, "value", asked, field.text, kept(quiz, field), "field")
 
 
@@ -213,16 +78,9 @@ def normalised(quiz: Quiz) -> Task | None:
     return task(quiz, "normalised", asked, text, answer, "number")
 
 
-def _missing(quiz: Quiz) -> list[str]:
-    """Keys of fields the document does not have, also not under a similar name."""
-    paths = [*quiz.draft.fields, *(f"{t.path}.{k}" for t in quiz.draft.tables for k in t.keys)]
-    shown = " ".join(paths).casefold()
-    return [key for key, near in _ABSENT.items() if not any(part in shown for part in near)]
-
-
 def absent(quiz: Quiz) -> Task | None:
     """A field that is there, or one that is not; the question allows both."""
-    missing = _missing(quiz)
+    missing = lacking(quiz)
     if missing and quiz.rng.random() < 0.5:
         asked = worded(
             BANK, "value-or-absent", quiz.rng, name=english_name(quiz.rng.choice(missing))
@@ -257,7 +115,7 @@ def cell(quiz: Quiz) -> Task | None:
         return None
     row_text, key, field = quiz.rng.choice(made)
     asked = worded(BANK, "cell", quiz.rng, column=column_name(key), row=row_text)
-    asked = _short(quiz, asked, "word")
+    asked = short(quiz, asked, "word")
     return task(quiz, "cell", asked, field.text, kept(quiz, field), "field")
 
 
@@ -288,7 +146,7 @@ def extract(quiz: Quiz) -> Task | None:
         return None
     some = rng.sample(plain, rng.randint(2, min(8, len(plain))))
     found: dict[str, Any] = {_key(p.field.path): p.field.value for p in some}
-    missing = _missing(quiz)
+    missing = lacking(quiz)
     gone = rng.sample(missing, min(len(missing), rng.choice((0, 0, 1, 2))))
     found |= dict.fromkeys(gone)
     order = list(found)
@@ -310,7 +168,7 @@ def schema(quiz: Quiz) -> Task | None:
     made: dict[str, Any] = {}
     shape: dict[str, Any] = {}
     entries = [(p.field.path, p.field.value, p.field.kind) for p in plain]
-    for key in rng.sample(_missing(quiz), min(len(_missing(quiz)), rng.choice((0, 1)))):
+    for key in rng.sample(lacking(quiz), min(len(lacking(quiz)), rng.choice((0, 1)))):
         entries.append((key, None, "date" if key.endswith("date") else "text"))
     for path, worth, kind in entries:
         *parents, last = path.split(".")
@@ -401,164 +259,3 @@ def label_of(quiz: Quiz) -> Task | None:
     boxes: tuple[Box, ...] = () if placed.label_box is None else (placed.label_box,)
     answer = Answer(type="text", value=placed.label, boxes=boxes)
     return task(quiz, "link", asked, placed.label, answer, "exact_ci")
-
-
-# -- Yes and no, comparisons ---------------------------------------------------------------------
-
-
-def _yesno(quiz: Quiz, asked: tuple[str, str], truth: bool, trace: str | None = None) -> Task:
-    answer = Answer(type="bool", value=truth)
-    text = "yes" if truth else "no"
-    asked = _short(quiz, asked, "yesno")
-    return task(quiz, "yesno", asked, text, answer, "exact_ci", trace)
-
-
-def yesno(quiz: Quiz) -> Task | None:
-    """Is a value more, later or the same; as often yes as no."""
-    rng, truth = quiz.rng, quiz.rng.random() < 0.5
-    pool = quiz.of_kind("money", "date", "text", "id")
-    if not pool:
-        return None
-    field = rng.choice(pool).field
-    if field.kind == "money" and field.value > 1:
-        share = (
-            Decimal(rng.choice(("0.5", "0.8", "0.9")))
-            if truth
-            else Decimal(rng.choice(("1.1", "1.25", "2")))
-        )
-        limit = (Decimal(str(field.value)) * share).quantize(Decimal(1))
-        other = f"{limit} {quiz.draft.locale.currency}"
-        asked = worded(BANK, "more", rng, name=field.name, other=other)
-        trace = f"The {field.name} is {field.text}. Compared with {other}, that is "
-        return _yesno(quiz, asked, truth, trace + ("more." if truth else "not more."))
-    if field.kind == "date":
-        step = timedelta(days=rng.randint(2, 90))
-        day = date.fromisoformat(field.value)
-        limit_day = day - step if truth else day + step
-        asked = worded(BANK, "later", rng, name=field.name, other=limit_day.isoformat())
-        trace = f"The {field.name} is {field.text}, that is {field.value}. "
-        trace += f"This is {'after' if truth else 'before'} {limit_day.isoformat()}."
-        return _yesno(quiz, asked, truth, trace)
-    others = sorted({p.field.text for p in pool if p.field.kind == field.kind} - {field.text})
-    if not others or '"' in field.text:
-        return None
-    other = field.text if truth else rng.choice(others)
-    return _yesno(quiz, worded(BANK, "same", rng, name=field.name, other=other), truth)
-
-
-def stated(quiz: Quiz) -> Task | None:
-    """Whether the document has a field."""
-    missing = _missing(quiz)
-    known = [p.field for p in quiz.plain if p.field.path.rsplit(".", 1)[-1] in _ABSENT]
-    if not missing or not known:
-        return None
-    truth = quiz.rng.random() < 0.5
-    name = quiz.rng.choice(known).name if truth else english_name(quiz.rng.choice(missing))
-    return _yesno(quiz, worded(BANK, "stated", quiz.rng, name=name), truth)
-
-
-def compare(quiz: Quiz) -> Task | None:
-    """The earlier of two dates, the larger of two amounts."""
-    rng = quiz.rng
-    for kind, word in rng.sample((("date", "earlier-of"), ("money", "larger-of")), 2):
-        pool = quiz.of_kind(kind)
-        values = [p.field.value for p in pool]
-        pool = [p for p in pool if values.count(p.field.value) == 1]
-        if len(pool) < 2:
-            continue
-        first, second = (p.field for p in rng.sample(pool, 2))
-        asked = worded(BANK, word, rng, first=first.name, second=second.name)
-        is_first = (first.value < second.value) == (kind == "date")
-        best = first if is_first else second
-        trace = f"The {first.name} is {first.text}, the {second.name} is {second.text}. "
-        trace += f"So it is the {best.name}."
-        answer = Answer(type="text", value=best.name)
-        asked = _short(quiz, asked, "word")
-        return task(quiz, "compare", asked, best.name, answer, "exact_ci", trace)
-    return None
-
-
-# -- Check boxes ---------------------------------------------------------------------------------
-
-
-def ticked(quiz: Quiz) -> Task | None:
-    """Whether a box is ticked; as often yes as no."""
-    on = [c.check for c in quiz.seen.checks if c.check.is_on]
-    off = [c.check for c in quiz.seen.checks if not c.check.is_on]
-    if not on or not off:
-        return None
-    check = quiz.rng.choice(on if quiz.rng.random() < 0.5 else off)
-    asked = worded(BANK, "ticked", quiz.rng, option=check.text, group=check.group)
-    return _yesno(quiz, asked, check.is_on)
-
-
-def all_ticked(quiz: Quiz) -> Task | None:
-    """What is ticked in a group."""
-    groups = list(dict.fromkeys(c.check.group for c in quiz.seen.checks))
-    if not groups:
-        return None
-    group = quiz.rng.choice(groups)
-    on = [c for c in quiz.seen.checks if c.check.group == group and c.check.is_on]
-    texts = [c.check.text for c in on] or ["none"]
-    asked = worded(BANK, "all-ticked", quiz.rng, group=group)
-    answer = Answer(type="list", value=texts, boxes=tuple(c.square for c in on))
-    return task(quiz, "checks", asked, ", ".join(texts), answer, "set")
-
-
-def count_ticked(quiz: Quiz) -> Task | None:
-    """How many boxes are ticked."""
-    if not quiz.seen.checks:
-        return None
-    on = [c.check.text for c in quiz.seen.checks if c.check.is_on]
-    asked = _short(quiz, worded(BANK, "count-ticked", quiz.rng), "number")
-    trace = f"Ticked are: {', '.join(on) or 'none'}. That makes {len(on)}."
-    answer = Answer(type="number", value=len(on))
-    return task(quiz, "checks_count", asked, str(len(on)), answer, "number", trace)
-
-
-def markdown_checks(quiz: Quiz) -> Task | None:
-    """The whole page with its check boxes."""
-    if not quiz.seen.checks:
-        return None
-    text = page_markdown(quiz.seen.painted)
-    asked = worded(BANK, "markdown-checks", quiz.rng)
-    answer = Answer(type="markup", value=text)
-    return task(quiz, "markdown", asked, text, answer, "edit_distance")
-
-
-# -- The document --------------------------------------------------------------------------------
-
-
-def family(quiz: Quiz) -> Task | None:
-    """What kind of document it is, out of four or out of a list."""
-    asked = worded(BANK, "family", quiz.rng)
-    if quiz.rng.random() < 0.5:
-        made = multiple_choice(asked[0], quiz.family, list(quiz.others), quiz.rng)
-        if made is not None:
-            return task(quiz, "class", (made[0], asked[1]), str(made[1].value), made[1], "mcq")
-    names = [quiz.family, *quiz.rng.sample(list(quiz.others), 5)]
-    listed = ", ".join(sorted(names))
-    answer = Answer(type="text", value=quiz.family)
-    text = f"{asked[0]} Choose one of: {listed}."
-    return task(quiz, "class", (text, asked[1]), quiz.family, answer, "exact_ci")
-
-
-def about(quiz: Quiz) -> Task | None:
-    """Language, currency, title, or what a stamp says."""
-    rng, draft = quiz.rng, quiz.draft
-    pool: list[tuple[str, str, str]] = [
-        ("language", LANGUAGE_NAMES[draft.locale.language], "exact_ci")
-    ]
-    money = [p.field for p in quiz.seen.fields.values() if p.field.kind == "money"]
-    code = draft.locale.currency
-    marks = (code, SYMBOLS[code]) if SYMBOLS[code] != "$" else (code,)
-    if any(m in f.text for f in money for m in marks):
-        pool.append(("currency", code, "exact_ci"))
-    if draft.title and quiz.is_unique(draft.title):
-        pool.append(("title", draft.title, "exact_ci"))
-    stamps = [text for what, text, _ in quiz.seen.drawings if what == "stamp" and text]
-    if len(stamps) == 1:
-        pool.append(("stamp", stamps[0], "exact_ci"))
-    kind, text, verifier = rng.choice(pool)
-    asked = _short(quiz, worded(BANK, kind, rng), "word")
-    return task(quiz, kind, asked, text, Answer(type="text", value=text), verifier)

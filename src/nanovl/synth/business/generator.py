@@ -14,8 +14,17 @@ from nanovl.core.config import from_dict, nearest
 from nanovl.core.errors import ConfigError
 from nanovl.synth.base import Reject, Requirement, Sample, Streams, Task
 from nanovl.synth.browser import BROWSER
-from nanovl.synth.business import asks, boards, cards, commerce, finance, offices, records, sums
-from nanovl.synth.business.asks import Quiz, family_name
+from nanovl.synth.business import (
+    asks,
+    boards,
+    cards,
+    commerce,
+    finance,
+    judge,
+    offices,
+    records,
+    sums,
+)
 from nanovl.synth.business.family import Family, Paper
 from nanovl.synth.business.formats import draw_locale
 from nanovl.synth.business.html import draw_html
@@ -24,6 +33,7 @@ from nanovl.synth.business.nodes import Flat, flatten
 from nanovl.synth.business.parts import Kit
 from nanovl.synth.business.phrases import LANGUAGES
 from nanovl.synth.business.placed import assemble, find, truth
+from nanovl.synth.business.quiz import Maker, Quiz, family_name
 from nanovl.synth.business.theme import CSS_NAMES, HAND_FAMILY, Theme, draw_theme
 from nanovl.synth.business.typeset import draw_typst
 from nanovl.synth.documents.asks import Ask, page_tasks
@@ -43,7 +53,7 @@ FAMILIES: dict[str, Family] = {
 RENDERERS = ("browser", "typst")
 
 # makers and how often each is asked
-_MAKERS: tuple[tuple[asks.Maker, float], ...] = (
+_MAKERS: tuple[tuple[Maker, float], ...] = (
     (asks.value, 3.0),
     (asks.chosen, 0.7),
     (asks.normalised, 1.5),
@@ -56,14 +66,14 @@ _MAKERS: tuple[tuple[asks.Maker, float], ...] = (
     (asks.where, 1.5),
     (asks.where_drawing, 0.5),
     (asks.label_of, 0.8),
-    (asks.yesno, 1.5),
-    (asks.stated, 0.4),
-    (asks.compare, 0.8),
-    (asks.ticked, 2.0),
-    (asks.all_ticked, 1.5),
-    (asks.count_ticked, 0.6),
-    (asks.family, 0.5),
-    (asks.about, 0.7),
+    (judge.yesno, 1.5),
+    (judge.stated, 0.4),
+    (judge.compare, 0.8),
+    (judge.ticked, 2.0),
+    (judge.all_ticked, 1.5),
+    (judge.count_ticked, 0.6),
+    (judge.family, 0.5),
+    (judge.about, 0.7),
     (sums.add_column, 0.9),
     (sums.count_rows, 0.4),
     (sums.extreme, 0.8),
@@ -144,7 +154,7 @@ class BusinessGenerator:
         config: Settings.
     """
 
-    version = "1"
+    version = "2"
 
     def __init__(self, name: str, config: BusinessConfig) -> None:
         self.name = name
@@ -248,7 +258,7 @@ class BusinessGenerator:
         made = _drawn(quiz, self.config.questions)
         reading = self.config.transcriptions
         if quiz.seen.checks and reading:
-            task = asks.markdown_checks(quiz)
+            task = judge.markdown_checks(quiz)
             made += [task] if task is not None else []
         elif reading:
             made += page_tasks(ask, reading)

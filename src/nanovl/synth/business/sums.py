@@ -12,9 +12,9 @@ from decimal import Decimal
 
 from nanovl.synth.asking import join_words, noted, worded
 from nanovl.synth.base import Answer, Task
-from nanovl.synth.business.asks import Quiz, column_name, task
 from nanovl.synth.business.formats import cents
 from nanovl.synth.business.model import Field, ItemTable, Relation
+from nanovl.synth.business.quiz import Quiz, column_name, task
 from nanovl.synth.business.wordings import BANK
 
 __all__ = ["add_column", "count_rows", "days_between", "extreme", "work_out"]

@@ -16,7 +16,7 @@ from nanovl.synth.charts.look import draw_look, palette
 from nanovl.synth.charts.spec import Chart, Look, Series
 from nanovl.synth.charts.topics import CATEGORIES, FLOWS, SERIES_NAMES, STAGES, TASKS, TOPICS, Topic
 
-__all__ = ["draw_chart", "nice_limits"]
+__all__ = ["draw_chart", "nice_limits", "turned"]
 
 
 def nice_limits(low: float, high: float, *, from_zero: bool) -> tuple[float, float]:
@@ -120,7 +120,7 @@ def _topic(rng: random.Random, *, additive: bool = False) -> Topic:
     return rng.choice([t for t in TOPICS if t.is_additive or not additive])
 
 
-def _turned(look: Look, labels: Sequence[str]) -> Look:
+def turned(look: Look, labels: Sequence[str]) -> Look:
     """Category labels stand upright if they would overlap."""
     wide = sum(len(t) + 2 for t in labels) * look.font_size * look.dpi / 100 * 0.8
     if wide <= look.width * 0.78:
@@ -136,7 +136,7 @@ def _bars(rng: random.Random, look: Look, kind: str) -> Chart:
     series = _series(rng, look, names, [values])
     low, high = nice_limits(min(values), max(values), from_zero=True)
     if kind != "barh":
-        look = _turned(look, labels)
+        look = turned(look, labels)
     return Chart(
         kind=kind, title=_title(rng, topic, noun), x_label=title, y_label=_axis(topic),
         unit=topic.unit, categories=labels, series=series, decimals=topic.decimals, low=low,
@@ -162,7 +162,7 @@ def _groups(rng: random.Random, look: Look, kind: str) -> Chart:
     return Chart(
         kind=kind, title=_title(rng, topic, noun), x_label=title, y_label=axis, unit=unit,
         categories=labels, series=_series(rng, look, names, rows), decimals=topic.decimals,
-        low=low, high=high, look=_turned(look, labels), category_noun=noun,
+        low=low, high=high, look=turned(look, labels), category_noun=noun,
         measure=topic.measure, is_time=is_time,
         has_values=kind != "stacked100" and rng.random() < 0.35 and len(labels) * len(names) <= 15,
     )  # fmt: skip
@@ -181,7 +181,7 @@ def _lines(rng: random.Random, look: Look, kind: str) -> Chart:
     return Chart(
         kind=kind, title=_title(rng, topic, noun), x_label=title, y_label=_axis(topic),
         unit=topic.unit, categories=labels, series=_series(rng, look, names, rows),
-        decimals=topic.decimals, low=low, high=high, look=_turned(look, labels),
+        decimals=topic.decimals, low=low, high=high, look=turned(look, labels),
         category_noun=noun, measure=topic.measure, is_time=True, has_values=has_values,
     )  # fmt: skip
 
@@ -252,7 +252,7 @@ def _box(rng: random.Random, look: Look, kind: str) -> Chart:
         kind=kind, title=f"Distribution of {topic.measure.lower()} by {noun}", x_label=title,
         y_label=_axis(topic), unit=topic.unit, categories=labels,
         series=_series(rng, look, ["Median"], [medians]), decimals=topic.decimals, low=low,
-        high=high, look=_turned(look, labels), category_noun=noun,
+        high=high, look=turned(look, labels), category_noun=noun,
         measure=f"Median {topic.measure.lower()}", extra={"samples": samples},
     )  # fmt: skip
 
@@ -287,7 +287,7 @@ def _heatmap(rng: random.Random, look: Look, kind: str) -> Chart:
     return Chart(
         kind=kind, title=f"{topic.measure} by {noun}", x_label=title, y_label="",
         unit=topic.unit, categories=labels, series=_series(rng, look, names, rows),
-        decimals=topic.decimals, look=_turned(look, labels), category_noun=noun,
+        decimals=topic.decimals, look=turned(look, labels), category_noun=noun,
         measure=topic.measure, is_time=is_time, has_values=True,
         extra={"map": rng.choice(("Blues", "Greens", "YlOrRd", "viridis", "coolwarm"))},
     )  # fmt: skip
@@ -322,7 +322,7 @@ def _waterfall(rng: random.Random, look: Look, kind: str) -> Chart:
         kind=kind, title=f"From {first.lower()} to {last.lower()} balance", x_label="Step",
         y_label="Balance (thousand)", unit="thousand", categories=labels,
         series=_series(rng, look, ["Change"], [values]), low=low, high=high,
-        look=replace(_turned(look, labels), legend="none"), category_noun="step",
+        look=replace(turned(look, labels), legend="none"), category_noun="step",
         measure="Change", has_values=True,
     )  # fmt: skip
 
@@ -353,7 +353,7 @@ def _combo(rng: random.Random, look: Look, kind: str) -> Chart:
         kind=kind, title=_title(rng, topic, noun), x_label=title, y_label=_axis(topic),
         unit=topic.unit, categories=labels,
         series=(replace(bars, mark="bar"), replace(line, mark="line")), decimals=topic.decimals,
-        low=low, high=high, look=_turned(look, labels), category_noun=noun,
+        low=low, high=high, look=turned(look, labels), category_noun=noun,
         measure=topic.measure, is_time=True,
     )  # fmt: skip
 
@@ -369,7 +369,7 @@ def _stacked_area(rng: random.Random, look: Look, kind: str) -> Chart:
     return Chart(
         kind=kind, title=_title(rng, topic, noun), x_label=title, y_label=_axis(topic),
         unit=topic.unit, categories=labels, series=_series(rng, look, names, rows),
-        decimals=topic.decimals, low=low, high=high, look=_turned(look, labels),
+        decimals=topic.decimals, low=low, high=high, look=turned(look, labels),
         category_noun=noun, measure=topic.measure, is_time=True,
     )  # fmt: skip
 
@@ -386,7 +386,7 @@ def _dual(rng: random.Random, look: Look, kind: str) -> Chart:
         kind=kind, title=f"{one.measure} and {two.measure.lower()}", x_label=title,
         y_label=_axis(one), unit=one.unit, categories=labels,
         series=(replace(bars, mark="bar"), replace(line, mark="line")), decimals=one.decimals,
-        low=low, high=high, look=_turned(replace(look, grid="none"), labels), category_noun=noun,
+        low=low, high=high, look=turned(replace(look, grid="none"), labels), category_noun=noun,
         measure=one.measure, is_time=True,
         extra={"right": {"label": _axis(two), "unit": two.unit, "low": right[0],
                          "high": right[1], "decimals": two.decimals, "measure": two.measure}},

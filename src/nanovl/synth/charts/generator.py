@@ -17,12 +17,12 @@ from nanovl.synth.charts.dual import dual_questions
 from nanovl.synth.charts.mpl import MATPLOTLIB, draw_with_matplotlib
 from nanovl.synth.charts.panels import draw_figure, figure_questions
 from nanovl.synth.charts.pil import PIL_KINDS, draw_with_pillow
-from nanovl.synth.charts.qa import questions
+from nanovl.synth.charts.qa import questions as chart_questions
 from nanovl.synth.charts.spec import Chart, Drawn
 from nanovl.synth.charts.tell import data_table, telling_tasks
 from nanovl.synth.charts.vega import VEGA, VEGA_KINDS, draw_with_vega
 
-__all__ = ["ChartsConfig", "ChartsGenerator", "create", "create_drawn", "create_vega"]
+__all__ = ["ChartsConfig", "ChartsGenerator", "create", "create_drawn", "create_vega", "sample_of"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +62,7 @@ class ChartsGenerator:
         requires: What it needs.
     """
 
-    version = "2"
+    version = "3"
 
     def __init__(
         self,
@@ -91,28 +91,10 @@ class ChartsGenerator:
         if streams.rng("panels").random() < self.config.panels:
             return self._figure(streams)
         chart = draw_chart(streams.rng("content"), streams.rng("style"), self.kinds)
-        drawn = self.render(chart)
-        qa = streams.rng("qa")
-        ask = dual_questions if chart.kind == "dual" else questions
-        tasks = ask(chart, drawn, qa, self.config.questions, ("image",))
-        tasks += telling_tasks(chart, drawn, qa, self.config.forms, ("image",))
-        if not tasks:
-            raise Reject("no_task", f"nothing to ask about this {chart.kind} chart")
-        count = len(chart.series) * max(1, len(chart.categories))
-        level = 1 + (count > 6) + (count > 15)
-        media = Media(
-            name="image", kind="image", data=drawn.png, ext="png", width=drawn.width,
-            height=drawn.height,
+        return sample_of(
+            self.name, self.version, streams, chart, self.render(chart),
+            questions=self.config.questions, forms=self.config.forms,
         )  # fmt: skip
-        return Sample(
-            generator=self.name,
-            version=self.version,
-            seed=streams.seed,
-            gt=truth(chart, drawn),
-            tasks=tuple(tasks),
-            media=(media,),
-            tags=(f"chart:{chart.kind}", f"difficulty:{level}"),
-        )
 
     def _figure(self, streams: Streams) -> Sample:
         """A figure of several charts."""
@@ -140,6 +122,50 @@ class ChartsGenerator:
             media=(media,),
             tags=("chart:panels", "difficulty:3"),
         )
+
+
+def sample_of(
+    name: str,
+    version: str,
+    streams: Streams,
+    chart: Chart,
+    drawn: Drawn,
+    *,
+    questions: int,
+    forms: int,
+) -> Sample:
+    """A chart that is drawn, with its truth, questions and other forms.
+
+    Args:
+        name, version: Of the generator.
+        streams: Of the attempt; "qa" is used.
+        chart, drawn: What it says, and where.
+        questions, forms: How many of each.
+
+    Raises:
+        Reject: Nothing can be asked.
+    """
+    qa = streams.rng("qa")
+    ask = dual_questions if chart.kind == "dual" else chart_questions
+    tasks = ask(chart, drawn, qa, questions, ("image",))
+    tasks += telling_tasks(chart, drawn, qa, forms, ("image",))
+    if not tasks:
+        raise Reject("no_task", f"nothing to ask about this {chart.kind} chart")
+    count = len(chart.series) * max(1, len(chart.categories))
+    level = 1 + (count > 6) + (count > 15)
+    media = Media(
+        name="image", kind="image", data=drawn.png, ext="png", width=drawn.width,
+        height=drawn.height,
+    )  # fmt: skip
+    return Sample(
+        generator=name,
+        version=version,
+        seed=streams.seed,
+        gt=truth(chart, drawn),
+        tasks=tuple(tasks),
+        media=(media,),
+        tags=(f"chart:{chart.kind}", f"difficulty:{level}"),
+    )
 
 
 def truth(chart: Chart, drawn: Drawn) -> dict[str, Any]:

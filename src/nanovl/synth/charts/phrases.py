@@ -223,11 +223,11 @@ BANK: Bank = {
         "read the {noun} labels one after another, with commas.",
         "give all {noun} labels in order, comma separated.",
     ),
-    "absent": (
-        'what is the {measure} for {item}? Say "not shown" if the chart does not tell.',
-        'read the {measure} of {item}; if it is missing, say "not shown".',
-        'give the {measure} of {item}, or "not shown" if it is not there.',
-        'how large is the {measure} for {item}? If there is none, answer "not shown".',
+    "perhaps": (
+        'say "{answer}" if the chart does not tell.',
+        'if it is missing, say "{answer}".',
+        'reply "{answer}" if it is not there.',
+        'if there is none, answer "{answer}".',
     ),
     "correlation": (
         "is the relation between the two quantities positive or negative?",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from nanovl.synth.charts.spec import Chart, Look, value_text
+from nanovl.synth.charts.spec import Chart, value_text
 
 __all__ = ["FACES", "VEGA_KINDS", "specification"]
 
@@ -52,7 +52,7 @@ def specification(chart: Chart) -> Spec:
         "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
         "width": round(look.width / scale), "height": round(look.height / scale),
         "autosize": {"type": "fit", "contains": "padding"}, "padding": 12,
-        "background": look.ground, "title": title, "config": _config(look),
+        "background": look.ground, "title": title, "config": _config(chart),
         "data": {"values": _rows(chart)}, "layer": _layers(chart),
     }  # fmt: skip
     if chart.kind in ("pie", "donut", "stacked"):  # ink of labels and fill of marks differ
@@ -60,7 +60,9 @@ def specification(chart: Chart) -> Spec:
     return spec
 
 
-def _config(look: Look) -> Spec:
+def _config(chart: Chart) -> Spec:
+    look = chart.look
+    grid = "none" if chart.kind == "heatmap" else look.grid  # lines would run through the values
     size = look.font_size * 1.25
     ink = look.ink
     is_box = look.spines == "box"
@@ -73,8 +75,8 @@ def _config(look: Look) -> Spec:
             "gridColor": look.grid_color, "labelLimit": 0, "titleLimit": 0,
             "labelOverlap": False, "titleFontWeight": "normal", "titlePadding": 8,
         },
-        "axisX": {"grid": look.grid in ("x", "both")},
-        "axisY": {"grid": look.grid in ("y", "both")},
+        "axisX": {"grid": grid in ("x", "both")},
+        "axisY": {"grid": grid in ("y", "both")},
         "legend": {
             "labelFontSize": size, "labelColor": ink, "labelLimit": 0, "symbolType": "square",
             "orient": _LEGENDS[look.legend], "title": None, "columns": 4 if look.legend != (

@@ -7,6 +7,7 @@ Source: data synthesis specification, section 4.2 (procedural textures instead o
 
 from __future__ import annotations
 
+import colorsys
 from collections.abc import Callable
 
 import numpy as np
@@ -47,12 +48,18 @@ def _coloured(field: Field, low: Colour, high: Colour) -> Image.Image:
 
 
 def _colour(rng: np.random.Generator, low: int = 20, high: int = 235) -> Colour:
-    r, g, b = (int(v) for v in rng.integers(low, high, 3))
-    return r, g, b
+    """A colour of things people put paper on: any hue, rarely strong, grey more often than not."""
+    hue, strong, bright = ((int(v) - low) / (high - low) for v in rng.integers(low, high, 3))
+    value = (low + bright * (high - low)) / 255
+    r, g, b = colorsys.hsv_to_rgb(hue, 0.55 * strong**2, value)
+    return round(r * 255), round(g * 255), round(b * 255)
 
 
 def _near(rng: np.random.Generator, colour: Colour, spread: int) -> Colour:
-    r, g, b = (int(np.clip(c + rng.integers(-spread, spread + 1), 0, 255)) for c in colour)
+    """A colour that is lighter or darker, and hardly of another hue."""
+    shift, *tints = (int(rng.integers(-spread, spread + 1)) for _ in range(3))
+    turned = (0.0, 0.15 * tints[0], 0.15 * tints[1])
+    r, g, b = (int(np.clip(c + shift + t, 0, 255)) for c, t in zip(colour, turned, strict=True))
     return r, g, b
 
 

@@ -33,7 +33,7 @@ from nanovl.synth.documents.augment import (
 from nanovl.synth.documents.draw import Painted
 from nanovl.synth.documents.fonts import Family, FontLibrary, FontSplit, library
 from nanovl.synth.documents.style import PageStyle, draw_style
-from nanovl.synth.documents.truth import page_truth, smallest_text
+from nanovl.synth.documents.truth import enlarged, page_truth, smallest_text
 
 __all__ = [
     "DIFFICULTIES",
@@ -51,6 +51,8 @@ __all__ = [
 
 DIFFICULTIES = 5
 _LEAST_TEXT = 7.0  # pixels of the smallest line (section 19)
+_LEAST_DRAWN = 5.0  # pixels of the smallest line that is made larger; below, faces fall apart
+_ROOM = 1.05  # a page in perspective is a little smaller in places
 
 
 def check_settings(augment: str, strength: float, font_split: str, unanswerable: float) -> None:
@@ -163,6 +165,7 @@ def finish_pages(
     strength: float,
     *,
     characters: bool = False,
+    legible: bool = False,
 ) -> Finished:
     """Augment and encode pages; all of a document get the same plan.
 
@@ -171,10 +174,16 @@ def finish_pages(
         streams: Of the attempt; "augment" is used.
         profile, strength: See `plan_augmentation`.
         characters: Whether boxes of characters are carried along.
+        legible: Whether pages with a line less than 7 pixels tall, as one of x-height letters alone
+            is in small type, are enlarged, or left out where that does not help.
 
     Raises:
         Reject: Text left a picture, or is too small to be read.
     """
+    bound = _LEAST_TEXT if legible else _LEAST_DRAWN
+    drawn = smallest_text(pages)
+    if legible and _LEAST_DRAWN <= drawn < _LEAST_TEXT * _ROOM:
+        pages = [enlarged(page, _LEAST_TEXT * _ROOM / drawn) for page in pages]
     plan: Plan = plan_augmentation(streams.rng("augment"), profile, strength)
     if len(pages) > 1 and plan.turn:
         plan = replace(plan, turn=0)
@@ -182,7 +191,7 @@ def finish_pages(
     made = []
     for name, page in zip(media_names(len(done)), done, strict=True):
         least = smallest_text([page.painted])
-        if 0 < least < _LEAST_TEXT - 2:  # a line of x-height letters only is less tall than text
+        if 0 < least < bound:
             raise Reject("text_too_small", f"a line is {least:.1f} pixels tall")
         image = page.painted.image
         data, ext = encode(image, plan.quality)

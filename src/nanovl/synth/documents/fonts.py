@@ -66,6 +66,10 @@ _ODD_NAMES = (
     "nastaliq",  # falls so far below the line that lines would touch
     "ornament",
     "calligraphic",  # its degree sign and others are blank
+    "outline",  # hollow letters vanish in light
+    "shadow",
+    "hollow",
+    "initials",
 )
 _TEST_LETTERS = "aegknrtABGQR2357bdhmsuw"  # letters a family must show recognisably
 _LEAST_RIGHT = 0.15  # share nearest to the right reference; thin and narrow text faces reach 0.17

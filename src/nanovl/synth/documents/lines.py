@@ -22,6 +22,10 @@ __all__ = ["Line", "Word", "break_lines", "runs_right_to_left", "text_of"]
 
 _NO_START = frozenset(
     ",.;:!?)]}\u3001\u3002\uff0c\uff0e\uff1a\uff1b\uff01\uff1f\u300d\u300f\uff09\u3011\u0e46\u0e2f"
+    # closing quotes, middle dot, repetition and length marks, small kana
+    "\u2019\u201d\u300b\u3009\u3015\u30fb\u3005\u309d\u309e\u30fc\u2026%\u2030"
+    "\u3041\u3043\u3045\u3047\u3049\u3063\u3083\u3085\u3087\u308e"
+    "\u30a1\u30a3\u30a5\u30a7\u30a9\u30c3\u30e3\u30e5\u30e7\u30ee"
 )
 _MOST_STRETCH = 3.2  # a justified blank grows to this many times its width at most
 
@@ -190,7 +194,10 @@ def _is_spaceless(text: str) -> bool:
 def _fitting(token: _Token, room: float, least: int) -> int:
     """How many characters fit, cut between clusters and not before closing marks."""
     text = token.text
-    cuts = [i for i in range(1, len(text)) if _may_cut(text, i)] + [len(text)]
+    cuts = [i for i in range(1, len(text)) if _may_cut(text, i) and not _in_word(text, i)]
+    cuts.append(len(text))
+    if token.pen.width(text[: cuts[0]]) > room:  # a word longer than the room is cut all the same
+        cuts = [i for i in range(1, len(text)) if _may_cut(text, i)] + [len(text)]
     low, high = 0, len(cuts)  # cuts[:low] fit
     while low < high:
         middle = (low + high) // 2
@@ -209,7 +216,13 @@ def _may_cut(text: str, place: int) -> bool:
         return False
     if "\u0e40" <= before <= "\u0e44" or after in "\u0e30\u0e32\u0e33\u0e45":  # Thai vowels
         return False
-    return before not in "([{\u300c\u300e\uff08\u3010\u200d\u094d"
+    return before not in "([{\u2018\u201c\u300a\u3008\u3014\u300c\u300e\uff08\u3010\u200d\u094d"
+
+
+def _in_word(text: str, place: int) -> bool:
+    """Whether a place is inside a Latin word or number."""
+    before, after = text[place - 1], text[place]
+    return before.isascii() and after.isascii() and before.isalnum() and after.isalnum()
 
 
 def _set_line(

@@ -36,6 +36,7 @@ from nanovl.synth.documents.build import (
     make_sample,
     style_for,
 )
+from nanovl.synth.documents.cjk import LANGUAGES
 from nanovl.synth.documents.draw import (
     InkBlock,
     InkLine,
@@ -47,7 +48,7 @@ from nanovl.synth.documents.draw import (
 )
 from nanovl.synth.documents.effects import EFFECTS
 from nanovl.synth.documents.fonts import FontSplit
-from nanovl.synth.documents.glyphs import SUPER, Shaped, pen
+from nanovl.synth.documents.glyphs import SUPER, Pen, Shaped, pen
 from nanovl.synth.documents.layout import lay_out
 from nanovl.synth.documents.scripts import SCRIPTS
 from nanovl.synth.documents.style import Colour, contrast, draw_palette
@@ -120,7 +121,7 @@ class OcrConfig:
 class _TextGenerator:
     """What words, lines and pages share."""
 
-    version = "1"
+    version = "2"
     requires: Sequence[Requirement] = ()
 
     def __init__(self, name: str, settings: Mapping[str, Any]) -> None:
@@ -187,7 +188,7 @@ class StripGenerator(_TextGenerator):
             [task],
             fonts=faces,
             tags=("ocr", f"script:{script}", f"difficulty:{1 if self._is_line else 0}"),
-            lang="en" if script == "latin" else "und",
+            lang=LANGUAGES.get(script, "und"),
             characters=True,
         )
 
@@ -197,7 +198,7 @@ class StripGenerator(_TextGenerator):
             if rng.random() < 0.15:
                 return number(rng)
             return mixture.word(rng)
-        return " ".join(mixture.words(rng, rng.randint(2, 11)))
+        return mixture.join(mixture.words(rng, rng.randint(2, 11)))
 
     def _strip(
         self, text: str, faces: Typefaces, height: int, rng: random.Random, streams: Streams
@@ -211,7 +212,8 @@ class StripGenerator(_TextGenerator):
         words: list[tuple[str, Shaped, float]] = []
         x = float(pad + rng.randint(0, height // 3))
         limit = self.config.max_width - pad
-        for word in text.split():
+        for whole in text.split():
+            word = _fitting(whole, used, limit - x) if not words else whole
             shaped = used.shape(word)
             if x + shaped.width > limit and words:
                 break
@@ -333,7 +335,8 @@ class PageGenerator(_TextGenerator):
             page_style = replace(page_style, columns=1, trim=True)
         if level == 0:  # one word, never cut
             left, _, right, _ = page_style.margins
-            room = math.ceil(page_style.pen().width(text)) + left + right + 2
+            indent = page_style.indent * page_style.size
+            room = math.ceil(page_style.pen().width(text) + indent) + left + right + 2
             page_style = replace(page_style, width=max(page_style.width, room))
         pages = lay_out(blocks, page_style, max_pages=1 if level < 4 else 2)[:1]
         finished = finish_pages(
@@ -349,8 +352,17 @@ class PageGenerator(_TextGenerator):
             tasks,
             fonts=faces,
             tags=("ocr", f"script:{script}", f"difficulty:{level}"),
-            lang="en" if script == "latin" else "und",
+            lang=LANGUAGES.get(script, "und"),
         )
+
+
+def _fitting(word: str, used: Pen, room: float) -> str:
+    """As much of a text without blanks as fits; other words stay whole."""
+    if all(c.isascii() for c in word) or used.width(word) <= room:
+        return word
+    while len(word) > 1 and used.width(word) > room:
+        word = word[:-1]
+    return word
 
 
 def _content(mixture: Mixture, level: int, rng: random.Random) -> tuple[list[Block], float]:
@@ -360,7 +372,7 @@ def _content(mixture: Mixture, level: int, rng: random.Random) -> tuple[list[Blo
     size = float(rng.randint(*sizes[level]))
     words = mixture.words(rng, rng.randint(*counts[level]))
     if level < 2:
-        return [paragraph(" ".join(words))], size
+        return [paragraph(mixture.join(words))], size
     blocks: list[Block] = []
     if rng.random() < 0.35:
         title = " ".join(w.capitalize() for w in rng.choices(WORDS, k=rng.randint(1, 4)))
@@ -372,13 +384,13 @@ def _content(mixture: Mixture, level: int, rng: random.Random) -> tuple[list[Blo
         piece, words = words[:count], words[count:]
         if kind < 0.12 and len(piece) > 8 and blocks:
             for start in range(0, len(piece), 6):
-                item = (Run(" ".join(piece[start : start + 6])),)
+                item = (Run(mixture.join(piece[start : start + 6])),)
                 blocks.append(TextBlock(kind="list_item", runs=item, marker="-"))
         elif kind < 0.2 and len(piece) > 20:
-            blocks.append(paragraph(" ".join(piece[:3]), "section_header", 1))
-            blocks.append(paragraph(" ".join(piece[3:])))
+            blocks.append(paragraph(mixture.join(piece[:3]), "section_header", 1))
+            blocks.append(paragraph(mixture.join(piece[3:])))
         else:
-            blocks.append(paragraph(" ".join(piece)))
+            blocks.append(paragraph(mixture.join(piece)))
     return blocks, size
 
 

@@ -56,6 +56,7 @@ from nanovl.synth.documents.stories import (
 from nanovl.synth.documents.style import PageStyle
 from nanovl.synth.documents.text import Corpus, sentence, split_paragraphs
 from nanovl.synth.documents.wordings import BANK
+from nanovl.synth.lengths import bounded
 
 __all__ = [
     "ALWAYS",
@@ -78,7 +79,7 @@ class PassageGenerator:
     """Stories and paragraphs with the questions of people."""
 
     name = "render-passages"
-    version = "1"
+    version = "3"
     requires: Sequence[Requirement] = ()
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
@@ -125,14 +126,18 @@ class PassageGenerator:
         page_style = _margins(page_style, story.title, style_rng, many=len(story.passages) > 1)
         pages = lay_out(_story_blocks(story, content), page_style, max_pages=self.config.max_pages)
         finished = finish_pages(
-            [paint(page) for page in pages], streams, self.config.augment, self.config.strength
+            [paint(page) for page in pages],
+            streams,
+            self.config.augment,
+            self.config.strength,
+            legible=True,
         )
         qa = streams.rng("qa")
         names = media_names(len(pages))
         asked = qa.sample(story.questions, min(len(story.questions), self.config.questions))
         tasks = [self._task(question, story, names, qa) for question in asked]
         tasks += reading_tasks(finished, qa, self.config.tasks, self.config.unanswerable)
-        return make_sample(
+        made = make_sample(
             self.name,
             self.version,
             streams,
@@ -155,6 +160,7 @@ class PassageGenerator:
             license=LICENCES[self.config.dataset],
             group=f"{self.config.dataset}:{story.title}",
         )
+        return bounded(made, self.config.max_tokens)
 
     def _task(self, asked: Asked, story: Story, names: Sequence[str], rng: random.Random) -> Task:
         others = sorted(asked.others)
@@ -239,14 +245,15 @@ class TextGenerator:
     """Pages of real text."""
 
     name = "render-text"
-    version = "1"
+    version = "3"
     requires: Sequence[Requirement] = ()
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         given = from_dict(TextConfig, settings, where=self.name)
         self._fonts = font_library(given.fonts)
         low, high = given.characters
-        corpus = Corpus([Path(p) for p in given.paths], least=low, most=high)
+        is_code = given.form == "code"
+        corpus = Corpus([Path(p) for p in given.paths], least=low, most=high, code=is_code)
         drops = Drops()
         drops.counts.update(corpus.dropped)
         windows = [
@@ -278,7 +285,8 @@ class TextGenerator:
             blocks.insert(0, paragraph(window.title, "title"))
         if content.random() < self.config.emphasis:
             blocks = [_emphasised(b, content) for b in blocks]
-        if window.language == "en" and content.random() < self.config.pictures:
+        is_prose = self.config.form == "markdown"
+        if is_prose and window.language == "en" and content.random() < self.config.pictures:
             caption = f"Figure {content.randint(1, 12)}: {sentence(content)}"
             picture = PictureBlock(
                 aspect=content.uniform(1.2, 2.4),
@@ -291,13 +299,19 @@ class TextGenerator:
         faces = typefaces_for(self._fonts, self.config.font_split, shown, style_rng)
         page_style = style_for(faces, style_rng, len(window.text), rtl=window.language in _RTL)
         page_style = _margins(page_style, window.title, style_rng, many=style_rng.random() < 0.3)
+        if self.config.form == "code":
+            page_style = replace(page_style, columns=1, column_rule=False)
         pages = lay_out(blocks, page_style, max_pages=self.config.max_pages)
         finished = finish_pages(
-            [paint(page) for page in pages], streams, self.config.augment, self.config.strength
+            [paint(page) for page in pages],
+            streams,
+            self.config.augment,
+            self.config.strength,
+            legible=True,
         )
         qa = streams.rng("qa")
         tasks = reading_tasks(finished, qa, max(1, self.config.tasks), self.config.unanswerable)
-        return make_sample(
+        made = make_sample(
             self.name,
             self.version,
             streams,
@@ -310,6 +324,7 @@ class TextGenerator:
             license=self.config.licence or "as stated by the source",
             group=f"text:{window.document}",
         )
+        return bounded(made, self.config.max_tokens)
 
 
 def _emphasised(block: Block, rng: random.Random) -> Block:

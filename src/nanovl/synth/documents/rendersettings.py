@@ -6,18 +6,20 @@ Source: data synthesis specification, section 4 and the rendering table of the t
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from nanovl.core.errors import ConfigError
 from nanovl.synth.documents.augment import Profile
 from nanovl.synth.documents.build import check_settings
 from nanovl.synth.documents.fonts import FontSplit
 from nanovl.synth.documents.stories import READERS, TABLE_FILES
+from nanovl.synth.lengths import STAGE2_TOKENS, check_bounds
 
-__all__ = ["PassagesConfig", "TablesConfig", "TextConfig"]
+__all__ = ["CommonConfig", "PassagesConfig", "TablesConfig", "TextConfig"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Common:
+class CommonConfig:
     """Settings all rendering generators have.
 
     Attributes:
@@ -28,6 +30,7 @@ class _Common:
         tasks: Reading tasks beside the questions.
         unanswerable: Share of samples with a question about what is not there.
         max_pages: Documents that need more are rejected.
+        max_tokens: Most tokens of a record, 0 for any number; longer ones are left out.
     """
 
     split: str = "train"
@@ -38,9 +41,11 @@ class _Common:
     tasks: int = 2
     unanswerable: float = 0.05
     max_pages: int = 8
+    max_tokens: int = STAGE2_TOKENS
 
     def __post_init__(self) -> None:
         check_settings(self.augment, self.strength, self.font_split, self.unanswerable)
+        check_bounds(0, self.max_tokens)
         if self.max_pages < 1 or self.tasks < 0:
             raise ConfigError(
                 f"max_pages {self.max_pages} and tasks {self.tasks}: expected at least 1 and 0"
@@ -48,7 +53,7 @@ class _Common:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PassagesConfig(_Common):
+class PassagesConfig(CommonConfig):
     """Settings of `render-passages`.
 
     Attributes:
@@ -78,7 +83,7 @@ class PassagesConfig(_Common):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TablesConfig(_Common):
+class TablesConfig(CommonConfig):
     """Settings of `render-tables`.
 
     Attributes:
@@ -113,12 +118,13 @@ class TablesConfig(_Common):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TextConfig(_Common):
+class TextConfig(CommonConfig):
     """Settings of `render-text`.
 
     Attributes:
         paths: Files with lines of `id`, `text` and maybe `title` and `lang`; in the configuration
             of a generator their digests.
+        form: "markdown" for prose with headings and lists, "code" for programs.
         licence: Of these texts, written into every sample.
         languages: Codes to keep; empty keeps all.
         characters: Least and most of a piece of text.
@@ -127,6 +133,7 @@ class TextConfig(_Common):
     """
 
     paths: tuple[str, ...]
+    form: Literal["markdown", "code"] = "markdown"
     licence: str = ""
     languages: tuple[str, ...] = ()
     characters: tuple[int, int] = (300, 2500)

@@ -54,6 +54,7 @@ from nanovl.synth.documents.tableasks import table_tasks
 from nanovl.synth.documents.tablelayout import natural_width
 from nanovl.synth.documents.text import Corpus, clean
 from nanovl.synth.documents.wordings import BANK
+from nanovl.synth.lengths import bounded
 
 __all__ = ["TableGenerator", "render_tables"]
 
@@ -62,7 +63,7 @@ class TableGenerator:
     """Tables with the questions and statements of people."""
 
     name = "render-tables"
-    version = "1"
+    version = "3"
     requires: Sequence[Requirement] = ()
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
@@ -114,14 +115,18 @@ class TableGenerator:
             page_style = replace(page_style, footer="{page}")
         pages = lay_out(blocks, page_style, max_pages=min(4, self.config.max_pages))
         finished = finish_pages(
-            [paint(page) for page in pages], streams, self.config.augment, self.config.strength
+            [paint(page) for page in pages],
+            streams,
+            self.config.augment,
+            self.config.strength,
+            legible=True,
         )
         names = media_names(len(pages))
         qa = streams.rng("qa")
         asked = qa.sample(doc.questions, min(len(doc.questions), self.config.questions))
         tasks = [_table_qa(q.question, q.answers, names, qa, q.is_statement) for q in asked]
         tasks += self._reading(finished, qa)
-        return make_sample(
+        made = make_sample(
             self.name,
             self.version,
             streams,
@@ -143,6 +148,7 @@ class TableGenerator:
             license=LICENCES[self.config.dataset],
             group=f"{TABLE_FILES[self.config.dataset]}:{doc.table.id}",
         )
+        return bounded(made, self.config.max_tokens)
 
     def _blocks(self, doc: TableDoc, rng: random.Random) -> tuple[list[Block], str]:
         title = doc.table.title

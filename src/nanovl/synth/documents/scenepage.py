@@ -78,7 +78,7 @@ class SceneGenerator:
     """Scenes with text."""
 
     name = "ocr-scene"
-    version = "1"
+    version = "2"
     requires: Sequence[Requirement] = ()
 
     def __init__(self, settings: Mapping[str, Any]) -> None:

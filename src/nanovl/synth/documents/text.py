@@ -18,6 +18,7 @@ from pathlib import Path
 from nanovl.core.errors import ConfigError, InputError
 from nanovl.data.convert.base import ConvertOptions, Malformed
 from nanovl.data.convert.sources import read_lines
+from nanovl.synth.documents.cjk import ENDS, cjk_words, joined
 from nanovl.synth.documents.scripts import SCRIPTS
 from nanovl.synth.documents.words import WORDS
 
@@ -26,10 +27,12 @@ __all__ = [
     "Mixture",
     "Window",
     "clean",
+    "clean_code",
     "number",
     "random_word",
     "sentence",
     "split_paragraphs",
+    "visible",
 ]
 
 
@@ -58,7 +61,7 @@ _LETTER_RANGES = {
 
 def clean(text: str) -> str:
     """Composed characters, single blanks, no control or private characters, no soft hyphens."""
-    text = _INVISIBLE.sub("", unicodedata.normalize("NFC", text)).replace("\t", "    ")
+    text = visible(text).replace("\t", "    ")
     text = _BLANKS.sub(" ", text)
     lines = []
     fenced = False
@@ -66,6 +69,17 @@ def clean(text: str) -> str:
         fenced ^= line.strip().startswith("```")
         lines.append(line.rstrip() if fenced else " ".join(line.split()))
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
+
+
+def visible(text: str) -> str:
+    """Composed characters without control, format and private ones; line breaks and tabs stay."""
+    return _INVISIBLE.sub("", unicodedata.normalize("NFC", text))
+
+
+def clean_code(text: str) -> str:
+    """As `clean`, but blanks and empty lines stay; tabs become four blanks."""
+    shown = _INVISIBLE.sub("", unicodedata.normalize("NFC", text).replace("\t", "    "))
+    return "\n".join(_BLANKS.sub(" ", line).rstrip() for line in shown.split("\n")).strip("\n")
 
 
 def number(rng: random.Random) -> str:
@@ -101,9 +115,13 @@ def number(rng: random.Random) -> str:
 def random_word(rng: random.Random, script: str = "latin") -> str:
     """A word without meaning whose length follows the gamma law; Latin ones can be spoken.
 
+    Chinese, Japanese and Korean words are real ones.
+
     Raises:
         ConfigError: The script has no letters to draw from.
     """
+    if words := cjk_words(script):
+        return rng.choice(words)
     length = max(1, min(14, round(rng.gammavariate(_SHAPE, _SCALE))))
     if script == "latin":
         sound = rng.random() < 0.5
@@ -182,7 +200,7 @@ class Mixture:
         word = word.capitalize() if case < 0.1 else word.upper() if case < 0.11 else word
         if rng.random() < self.marks:
             if rng.random() < 0.8:
-                return word + rng.choice(_ENDS)
+                return word + rng.choice(ENDS.get(self.script, _ENDS))
             opening, closing = tuple(rng.choice(_PAIRS))
             return f"{opening}{word}{closing}"
         return word
@@ -190,6 +208,10 @@ class Mixture:
     def words(self, rng: random.Random, count: int) -> list[str]:
         """Several words."""
         return [self.word(rng) for _ in range(count)]
+
+    def join(self, words: Sequence[str]) -> str:
+        """Words as running text of the script."""
+        return joined(words, self.script)
 
 
 # -- Corpora -------------------------------------------------------------------------------------
@@ -220,14 +242,22 @@ class Corpus:
         least, most: Characters of a window.
         limit: Windows taken from one text (the first ones), so that books do not crowd out
             articles.
+        code: The texts are programs: cut between definitions, kept as fenced code.
 
     Raises:
         InputError: A file cannot be read, or no window could be cut.
     """
 
     def __init__(
-        self, paths: Sequence[Path], *, least: int = 300, most: int = 2500, limit: int = 400
+        self,
+        paths: Sequence[Path],
+        *,
+        least: int = 300,
+        most: int = 2500,
+        limit: int = 400,
+        code: bool = False,
     ) -> None:
+        cut = _code_windows if code else _text_windows
         self.windows: list[Window] = []
         self.dropped: dict[str, int] = {}
         for path in paths:
@@ -238,7 +268,7 @@ class Corpus:
                 except Malformed as error:
                     self._drop(error.reason, item.where, error.message)
                     continue
-                made = _windows(clean(text), least, most, seed=f"{path.name}|{key}")
+                made = cut(text, least, most, seed=f"{path.name}|{key}")
                 for count, piece in enumerate(made):
                     if count >= limit:
                         break
@@ -274,10 +304,10 @@ def split_paragraphs(text: str) -> list[str]:
     return found
 
 
-def _windows(text: str, least: int, most: int, *, seed: str) -> Iterator[str]:
+def _text_windows(text: str, least: int, most: int, *, seed: str) -> Iterator[str]:
     """Consecutive paragraphs; every window has its own length, drawn from the text's id."""
     rng = random.Random(seed)
-    pieces = [p for part in split_paragraphs(text) for p in _short(part, most)]
+    pieces = [p for part in split_paragraphs(clean(text)) for p in _short(part, most)]
     group: list[str] = []
     length = 0
     wanted = rng.randint(least, most)
@@ -290,6 +320,24 @@ def _windows(text: str, least: int, most: int, *, seed: str) -> Iterator[str]:
         length += len(piece)
     if length >= least:
         yield "\n\n".join(group)
+
+
+def _code_windows(text: str, least: int, most: int, *, seed: str) -> Iterator[str]:
+    """Consecutive lines of a program between fences, cut where a definition begins if possible."""
+    rng = random.Random(seed)
+    group: list[str] = []
+    length, wanted = 0, rng.randint(least, most)
+    for raw in [*clean_code(text.replace("```", "'''")).split("\n"), None]:
+        line = raw or ""
+        begins = line[:1].strip() != "" and line[:1] not in ")]}"
+        if raw is None or length + len(line) > most or (length >= wanted and begins):
+            code = "\n".join(group).strip("\n")
+            if len(code) >= least:
+                yield f"```\n{code}\n```"
+            group, length, wanted = [], 0, rng.randint(least, most)
+        if line or (group and group[-1]):  # several empty lines become one
+            group.append(line)
+            length += len(line) + 1
 
 
 def _short(text: str, most: int) -> Iterator[str]:

@@ -8,6 +8,7 @@ as LaTeX).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -28,6 +29,7 @@ __all__ = [
     "bent",
     "block_markdown",
     "block_text",
+    "enlarged",
     "page_markdown",
     "page_plain",
     "page_truth",
@@ -174,6 +176,7 @@ def bent(
     points: Callable[[Points], Points],
     *,
     characters: bool = True,
+    upright: bool = False,
 ) -> Painted:
     """The page after its picture was bent: every box and quad follows.
 
@@ -182,6 +185,7 @@ def bent(
         image: The bent picture.
         points: Where positions of the old picture are in the new one, (n, 2) to (n, 2).
         characters: Whether to carry the boxes of characters along.
+        upright: Whether everything stays upright, so that boxes say it all and quads are empty.
 
     Raises:
         Reject: Ink left the picture.
@@ -208,7 +212,8 @@ def bent(
     low = np.maximum(low, 0.0)
     high = np.minimum(high, (width, height))
     areas = np.concatenate([low, high], axis=1).tolist()
-    found = zip(map(tuple, areas), map(tuple, quads.reshape(-1, 8).round(2).tolist()), strict=True)
+    outlines = [()] * len(areas) if upright else quads.reshape(-1, 8).round(2).tolist()
+    found = zip(map(tuple, areas), map(tuple, outlines), strict=True)
     blocks = []
     for block in painted.blocks:
         box, quad = next(found)
@@ -230,6 +235,19 @@ def bent(
             cells.append(InkCell(cell.row, cell.column, cell.text, area, kept, ink, quad=corner))
         blocks.append(replace(block, box=box, quad=quad, lines=lines, cells=cells))
     return Painted(image, painted.number, blocks)
+
+
+def enlarged(painted: Painted, factor: float) -> Painted:
+    """The page in another size, as a screen shows it that is zoomed in.
+
+    Raises:
+        Reject: Ink is at the very edge.
+    """
+    width, height = painted.image.size
+    size = (math.ceil(width * factor), math.ceil(height * factor))
+    scale = (size[0] / width, size[1] / height)
+    image = painted.image.resize(size, Image.Resampling.BICUBIC)
+    return bent(painted, image, lambda points: points * scale, upright=True)
 
 
 def _all_lines(block: InkBlock) -> list[InkLine]:

@@ -10,12 +10,14 @@
   const waiting = new Map();
   const cache = new Map();
   const PAGE = 120;
+  const PICTURES = 12; // of one sample, until all are asked for
   const filter = { g: "", t: "", a: "", d: "", q: "", f: false };
   let found = rows;
   let shown = PAGE;
   let tab = "talk";
   let hidden = new Set(index.hidden);
   let order = true;
+  let large = false;
   let state = null; // of the sample page: what the keys work on
 
   // -- helpers ---------------------------------------------------------------------------------
@@ -65,7 +67,7 @@
 
   // -- tooltip ---------------------------------------------------------------------------------
   function showTip(event, title, text, attributes) {
-    tip.replaceChildren(el("b", {}, title), text || "");
+    tip.replaceChildren(el("b", {}, title), text ? el("span", { dir: "auto" }, text) : "");
     const lines = Object.entries(attributes || {}).map(([k, v]) => k + ": " + (Array.isArray(v) ? v.join(", ") : v));
     if (lines.length) tip.append(el("div", { class: "attributes" }, lines.join("\n")));
     tip.hidden = false;
@@ -102,11 +104,11 @@
   function card(row) {
     let inner;
     if (row.p) inner = el("img", { src: row.p, loading: "lazy", alt: "" });
-    else inner = el("div", { class: "excerpt" }, row.q);
+    else inner = el("div", { class: "excerpt", dir: "auto" }, row.q);
     return el("a", { class: "card" + (isFlagged(row) ? " flagged" : ""), href: "#/s/" + row.k },
       el("div", { class: "thumb" }, inner, row.b ? el("span", { class: "badge" }, row.b) : null),
       el("div", { class: "words" }, el("div", { class: "name", title: row.id }, row.n),
-        el("div", { class: "asked" }, row.p ? row.q : row.t.join(", "))));
+        el("div", { class: "asked", dir: "auto" }, row.p ? row.q : row.t.join(", "))));
   }
   function refresh() {
     apply();
@@ -205,11 +207,12 @@
   }
   function imageFigure(medium) {
     const canvas = el("div", { class: "canvas" },
-      el("img", { src: medium.src, alt: medium.name, width: medium.w, height: medium.h }));
+      el("img", { src: medium.src, alt: medium.name, width: medium.w, height: medium.h, loading: "lazy" }));
     // Small pictures are enlarged, so that boxes and text can be seen.
     if (medium.w < 420) canvas.firstChild.style.width = Math.min(medium.w * 2, 640) + "px";
     overlay(canvas, medium.w, medium.h, medium.boxes);
-    return el("figure", {}, canvas, el("figcaption", {}, medium.name + ", " + medium.w + " x " + medium.h + " px"));
+    return el("figure", { "data-medium": medium.name }, el("div", { class: "frame" }, canvas),
+      el("figcaption", {}, medium.name + ", " + medium.w + " x " + medium.h + " px"));
   }
   function videoFigure(medium) {
     const picture = el("img", { alt: medium.name, width: medium.w, height: medium.h });
@@ -235,7 +238,7 @@
       select(best);
       try { player.currentTime = t; } catch (e) { /* not loaded yet */ }
     }
-    const made = el("figure", {}, canvas, el("div", { class: "strip" }, ...buttons),
+    const made = el("figure", { "data-medium": medium.name }, el("div", { class: "frame" }, canvas), el("div", { class: "strip" }, ...buttons),
       timeline(medium, near, now),
       el("details", {}, el("summary", {}, "Play" + (medium.sound ? " (with sound)" : "")), player),
       el("figcaption", {}, medium.name + ", " + medium.w + " x " + medium.h + " px, " + medium.duration + " s"));
@@ -272,7 +275,7 @@
     return node;
   }
   function audioFigure(medium) {
-    return el("figure", {}, medium.wave ? el("div", { class: "canvas" }, el("img", { src: medium.wave, alt: "" })) : null,
+    return el("figure", { "data-medium": medium.name }, medium.wave ? el("div", { class: "canvas" }, el("img", { src: medium.wave, alt: "" })) : null,
       el("audio", { src: medium.src, controls: true, preload: "none" }),
       medium.spans && medium.spans.length ? timeline(medium, () => {}, el("span")) : null,
       el("figcaption", {}, medium.name + ", " + medium.duration.toFixed(1) + " s"));
@@ -320,24 +323,38 @@
   function rendered(h) {
     const node = el("div", { class: "rendered" });
     node.innerHTML = h; // escaped by the site writer
+    // Every paragraph and cell is written in its own direction.
+    node.querySelectorAll("h1,h2,h3,h4,h5,h6,p,li,td,th,blockquote").forEach((n) => { n.dir = "auto"; });
     return node;
   }
   function longText(text) {
-    if (text.length <= 4000) return el("div", { class: "plain" }, text);
+    if (text.length <= 4000) return el("div", { class: "plain", dir: "auto" }, text);
     const cut = text.slice(0, 2000) + "\n\n[...]\n\n" + text.slice(-600);
-    const node = el("div", { class: "plain" }, cut);
+    const node = el("div", { class: "plain", dir: "auto" }, cut);
     const more = el("button", { class: "button small", on: { click: () => {
       node.textContent = text; more.remove(); } } }, "Show all " + number(text.length) + " characters");
     return el("div", {}, node, more);
+  }
+  function mediumTag(name) {
+    return el("button", { class: "tag", title: "show it", on: { click: () => showMedium(name) } }, name);
+  }
+  function showMedium(name) {
+    const figure = [...document.querySelectorAll("figure")].find((f) => f.dataset.medium === name);
+    if (!figure) return;
+    document.querySelectorAll("figure.off").forEach((f) => f.classList.remove("off"));
+    document.querySelectorAll(".rest").forEach((b) => b.remove());
+    document.querySelectorAll("figure.named").forEach((f) => f.classList.remove("named"));
+    figure.classList.add("named");
+    figure.scrollIntoView({ block: "start" });
   }
   function turn(message) {
     const body = el("div", {});
     const role = el("div", { class: "role" }, message.r);
     for (const part of message.p) {
-      if (part.m !== undefined) { body.append(el("span", { class: "tag" }, part.m), " "); continue; }
+      if (part.m !== undefined) { body.append(mediumTag(part.m), " "); continue; }
       if (part.think) {
         body.append(el("details", {}, el("summary", {}, "reasoning (" + number(part.think.length) + " characters)"),
-          el("div", { class: "think plain" }, part.think)));
+          el("div", { class: "think plain", dir: "auto" }, part.think)));
         continue;
       }
       const plain = longText(part.t);
@@ -450,6 +467,18 @@
         if (m.kind === "video") { const v = videoFigure(m); videos.push(v); return v.node; }
         return m.kind === "audio" ? audioFigure(m) : imageFigure(m);
       });
+      const rest = figures.slice(PICTURES);
+      rest.forEach((f) => f.classList.add("off"));
+      const more = rest.length ? el("button", { class: "button rest", on: { click: () => showMedium(data.media[PICTURES].name) } },
+        "Show all " + number(figures.length) + " pictures") : null;
+      const size = el("button", { class: "button", id: "size", "aria-pressed": "false" }, "Actual size");
+      const paintSize = () => {
+        size.setAttribute("aria-pressed", String(large));
+        const stage = document.querySelector(".stage");
+        if (stage) stage.classList.toggle("large", large);
+      };
+      const enlarge = () => { large = !large; paintSize(); };
+      size.addEventListener("click", enlarge);
       const button = el("button", { class: "button", id: "flag" });
       const note = el("input", { class: "note", placeholder: "why is it flagged? (optional)", "aria-label": "note",
         on: { input: (e) => flag(row, e.target.value) } });
@@ -472,19 +501,21 @@
           el("button", { class: "button", disabled: at === 0, "aria-label": "previous sample", on: { click: () => go(-1) } }, "\u2039"),
           el("button", { class: "button", disabled: at === list.length - 1, "aria-label": "next sample", on: { click: () => go(1) } }, "\u203a"),
           el("span", { class: "count" }, number(at + 1) + " / " + number(list.length)),
-          el("span", { class: "id", title: row.id }, row.id), el("span", { class: "grow" }), button),
+          el("span", { class: "id", title: row.id }, row.id), el("span", { class: "grow" }), figures.length ? size : null, button),
         el("div", { class: "two" + (figures.length ? "" : " text") },
           figures.length ? el("section", { class: "stage box" }, note,
             ...data.warnings.map((w) => el("p", { class: "warning" }, w)), legend(data),
-            el("div", { class: "figures" + (figures.length > 1 ? " many" : "") }, ...figures)) : null,
+            el("div", { class: "figures" + (figures.length > 1 ? " many" : "") }, ...figures), more) : null,
           figures.length ? panel(data) : el("div", {}, note,
             ...data.warnings.map((w) => el("p", { class: "warning" }, w)), panel(data))),
         el("p", { class: "keys" }, el("kbd", {}, "\u2190"), " ", el("kbd", {}, "\u2192"), " samples   ",
           el("kbd", {}, "f"), " flag   ", videos.length ? el("kbd", {}, ",") : null,
           videos.length ? " " : null, videos.length ? el("kbd", {}, ".") : null,
-          videos.length ? " frames   " : null, el("kbd", {}, "esc"), " gallery"));
+          videos.length ? " frames   " : null, figures.length ? el("kbd", {}, "z") : null,
+          figures.length ? " actual size   " : null, el("kbd", {}, "esc"), " gallery"));
+      paintSize();
       window.scrollTo(0, 0);
-      state = { go: go, toggle: toggle, videos: videos };
+      state = { go: go, toggle: toggle, enlarge: enlarge, videos: videos };
       const next = list[at + 1];
       if (next && !cache.has(next.k)) fetchSample(next.k, () => {});
     });
@@ -499,7 +530,7 @@
     if (!state || event.ctrlKey || event.metaKey || event.altKey) return;
     if (/^(INPUT|TEXTAREA|SELECT|VIDEO|AUDIO)$/.test(event.target.tagName)) return;
     const keys = { ArrowLeft: () => state.go(-1), ArrowRight: () => state.go(1), k: () => state.go(-1),
-      j: () => state.go(1), f: () => state.toggle(), Escape: () => { location.hash = "#/"; },
+      j: () => state.go(1), f: () => state.toggle(), z: () => state.enlarge(), Escape: () => { location.hash = "#/"; },
       ",": () => state.videos.forEach((v) => v.step(-1)), ".": () => state.videos.forEach((v) => v.step(1)) };
     const act = keys[event.key];
     if (act) { event.preventDefault(); act(); }

@@ -145,6 +145,7 @@ class CheckedTranslator:
 
     Attributes:
         counts: "pieces", "translated" and "kept:RULE", over all calls.
+        language: The target's, as given.
     """
 
     def __init__(
@@ -157,7 +158,7 @@ class CheckedTranslator:
     ) -> None:
         self.counts: Counter[str] = Counter()
         self._translate = translate
-        self._language = language
+        self.language = language
         self._unit = unit
         self._carrier = carrier
 
@@ -264,7 +265,7 @@ class CheckedTranslator:
             if found is None:
                 failed[text] = "carrier"
                 continue
-            problem = translation_problem(marked, found, self._language)
+            problem = translation_problem(marked, found, self.language)
             if problem:
                 failed[text] = problem
             else:

@@ -14,6 +14,7 @@ from nanovl.core.errors import ConfigError
 from nanovl.synth.base import Reject, Requirement, Sample, Streams, Task
 from nanovl.synth.documents.build import font_library, media_names
 from nanovl.synth.documents.fonts import FontSplit
+from nanovl.synth.lengths import STAGE2_TOKENS, bounded, check_bounds
 from nanovl.synth.multipage.album import Album, Makers
 from nanovl.synth.multipage.albumphrases import LABELS
 from nanovl.synth.multipage.groups import mixed_group, odd_group, scene_group
@@ -55,6 +56,7 @@ class MultiImageConfig:
         font_split: Families for training, or those held out for evaluation.
         typefaces: For tables; "builtin" needs no installed font.
         image: "jpg" or "png".
+        max_tokens: Most tokens of a record, 0 for any number; longer ones are left out.
     """
 
     kinds: tuple[str, ...] = ()
@@ -63,6 +65,7 @@ class MultiImageConfig:
     font_split: FontSplit = "train"
     typefaces: tuple[str, ...] = TablesConfig().fonts
     image: str = "jpg"
+    max_tokens: int = STAGE2_TOKENS
 
     def __post_init__(self) -> None:
         for kind in self.kinds:
@@ -81,13 +84,14 @@ class MultiImageConfig:
             )
         if self.image not in ("jpg", "png"):
             raise ConfigError(f"image: got {self.image!r}, expected 'jpg' or 'png'")
+        check_bounds(0, self.max_tokens)
 
 
 class MultiImageGenerator:
     """Makes groups of pictures."""
 
     name = "multi-image"
-    version = "1"
+    version = "3"
     requires: Sequence[Requirement] = ()
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
@@ -100,7 +104,7 @@ class MultiImageGenerator:
         """The group of an index.
 
         Raises:
-            Reject: Its pictures could not be made, or nothing can be asked.
+            Reject: Its pictures could not be made, are too many tokens, or nothing can be asked.
             BackendError: A typeface is not installed.
         """
         kind = streams.rng("kind").choice(self.config.kinds or tuple(KINDS))
@@ -119,7 +123,7 @@ class MultiImageGenerator:
             if rng.random() < self.config.labels:
                 task = replace(task, messages=labelled(task, names, rng.choice(LABELS)))
             tasks.append(task)
-        return Sample(
+        made = Sample(
             generator=self.name,
             version=self.version,
             seed=streams.seed,
@@ -128,6 +132,7 @@ class MultiImageGenerator:
             media=tuple(media),
             tags=("multi_image", f"album:{kind}", f"difficulty:{album.level}"),
         )
+        return bounded(made, self.config.max_tokens)
 
 
 def create(settings: Mapping[str, Any]) -> MultiImageGenerator:

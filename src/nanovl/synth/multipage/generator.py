@@ -12,7 +12,6 @@ from typing import Any
 
 from nanovl.core.config import from_dict, nearest
 from nanovl.core.errors import ConfigError
-from nanovl.processing.tiling import choose_grid, num_tiles
 from nanovl.synth.base import Reject, Requirement, Sample, Streams, Task
 from nanovl.synth.documents.augment import Profile
 from nanovl.synth.documents.build import (
@@ -29,6 +28,7 @@ from nanovl.synth.documents.build import (
 from nanovl.synth.documents.fonts import FontSplit
 from nanovl.synth.documents.style import PageStyle
 from nanovl.synth.documents.truth import page_markdown
+from nanovl.synth.lengths import STAGE2_TOKENS, bounded, check_bounds, media_tokens
 from nanovl.synth.multipage.across import ACROSS
 from nanovl.synth.multipage.ask import PLACES, Asked, Desk, Maker, missing
 from nanovl.synth.multipage.bundles import invoices, slides, statement
@@ -51,7 +51,6 @@ KINDS: dict[str, Callable[[int, Size], Draft]] = {
 }
 MOST_PAGES = 64
 MOST_TEXT = 60_000  # characters of a document that is shown as text
-TILE_TOKENS = 256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,8 +65,8 @@ class MultipageConfig:
         labels: Share of questions with a label such as "Page 3:" before every page.
         dialogue: Share of documents with a conversation of several questions.
         as_text: Share of documents with questions on the text of the pages instead of pictures.
-        max_tokens: Most visual tokens of a document, 0 for any number; longer ones are rejected.
-        max_tiles: Tiles of a page that are counted for it.
+        min_tokens, max_tokens: Bounds of the longest record of a document, for mixtures that keep
+            stages apart; 0 for any number.
         fonts: Folders; empty means the usual places, `["builtin"]` the face Pillow carries.
         font_split: Families for training, or those held out for evaluation.
         augment, strength: See `augment.plan_augmentation`.
@@ -81,8 +80,8 @@ class MultipageConfig:
     labels: float = 0.3
     dialogue: float = 0.25
     as_text: float = 0.1
-    max_tokens: int = 0
-    max_tiles: int = 12
+    min_tokens: int = 0
+    max_tokens: int = STAGE2_TOKENS
     fonts: tuple[str, ...] = ()
     font_split: FontSplit = "train"
     augment: Profile = "clean"
@@ -102,8 +101,7 @@ class MultipageConfig:
         for name in ("unanswerable", "labels", "dialogue", "as_text"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"{name}: got {getattr(self, name)}, expected 0 to 1")
-        if self.max_tokens < 0 or not 1 <= self.max_tiles <= 12:
-            raise ConfigError("max_tokens: expected at least 0; max_tiles: expected 1 to 12")
+        check_bounds(self.min_tokens, self.max_tokens)
         check_settings(self.augment, self.strength, self.font_split, 0.0)
 
 
@@ -111,7 +109,7 @@ class MultipageGenerator:
     """Makes documents of many pages."""
 
     name = "multipage"
-    version = "1"
+    version = "3"
     requires: Sequence[Requirement] = ()
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
@@ -140,15 +138,12 @@ class MultipageGenerator:
         finished = finish_pages(sheets, streams, config.augment, config.strength)
         printed = Printed(draft, finished.pages, drawn)
         names = media_names(len(pages))
-        tokens = sum(
-            TILE_TOKENS * num_tiles(choose_grid(m.width, m.height, config.max_tiles))
-            for m in finished.media
-        )
+        tokens = sum(map(media_tokens, finished.media))
         if config.max_tokens and tokens > config.max_tokens:
-            raise Reject("tokens", f"{tokens} visual tokens, at most {config.max_tokens}")
+            raise Reject("too_long", f"{tokens} visual tokens, at most {config.max_tokens}")
         asked = _questions(Desk(printed, names, streams.rng("qa")), config)
         tasks = _shown(asked, printed, finished, streams.rng("show"), config)
-        return make_sample(
+        made = make_sample(
             self.name,
             self.version,
             streams,
@@ -158,6 +153,7 @@ class MultipageGenerator:
             tags=("document_qa", "multi_page", f"document:{kind}", f"difficulty:{_level(pages)}"),
             gt=_truth(draft, printed, asked, tokens),
         )
+        return bounded(made, config.max_tokens, config.min_tokens)
 
 
 def _level(pages: Sequence[Any]) -> int:

@@ -19,6 +19,7 @@ from nanovl.core.config import from_dict, nearest
 from nanovl.core.errors import ConfigError
 from nanovl.synth.base import Media, Requirement, Sample, Streams
 from nanovl.synth.documents.effects import EFFECTS
+from nanovl.synth.lengths import STAGE2_TOKENS, bounded, check_bounds
 from nanovl.synth.papers.asks import View, document_tasks, page_tasks
 from nanovl.synth.papers.dress import CLASSES, draw_dress
 from nanovl.synth.papers.pages import Printed, Sheet, Spot, print_paper
@@ -53,6 +54,7 @@ class PapersConfig:
         worn: Share of papers whose pictures are noisy, blurred, tinted, ...
         line_numbers: Share of one-column papers with numbered lines.
         image: "png" or "jpg".
+        max_tokens: Most tokens of a record, 0 for any number; longer ones are left out.
     """
 
     classes: tuple[str, ...] = tuple(CLASSES)
@@ -67,6 +69,7 @@ class PapersConfig:
     worn: float = 0.2
     line_numbers: float = 0.0
     image: str = "png"
+    max_tokens: int = STAGE2_TOKENS
 
     def __post_init__(self) -> None:
         for name in (*self.classes, *self.substitutes):
@@ -88,6 +91,7 @@ class PapersConfig:
                 raise ConfigError(f"{name}: got {getattr(self, name)}, expected 0 to {most:g}")
         if self.image not in ("jpg", "png"):
             raise ConfigError(f"image: got {self.image!r}, expected 'jpg' or 'png'")
+        check_bounds(0, self.max_tokens)
 
 
 class PapersGenerator:
@@ -98,7 +102,7 @@ class PapersGenerator:
     """
 
     name = "papers"
-    version = "1"
+    version = "2"
     requires: Sequence[Requirement] = PAPER_REQUIRES
 
     def __init__(self, config: PapersConfig | None = None) -> None:
@@ -136,7 +140,7 @@ class PapersGenerator:
         if rng.random() < config.worn:
             effects = tuple(rng.sample(_SOFT, rng.randint(1, 2)))
             media = [_worn(m, effects, streams, config.image) for m in media]
-        return Sample(
+        made = Sample(
             generator=self.name,
             version=self.version,
             seed=streams.seed,
@@ -147,6 +151,7 @@ class PapersGenerator:
             tags=(f"class:{dress.kind.name}", "document", f"difficulty:{_level(printed)}"),
             quality=_quality(printed),
         )
+        return bounded(made, config.max_tokens)
 
 
 def _level(printed: Printed) -> int:

@@ -3,8 +3,8 @@
 Checks change nothing; `filter_datasets` writes what is left. Must not make samples.
 
 Reading order: config (the rules), datasets (what is read), texts, images, languages, geometry,
-answers, lengths, balance, overlap (single rules), inspect (one shard), store (comparisons), check,
-filter.
+answers, lengths, balance, overlap (single rules), guesses, blind, blindmodel (questions without
+pictures), inspect (one shard), store (comparisons), check, filter.
 """
 
 from __future__ import annotations

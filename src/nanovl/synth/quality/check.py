@@ -29,6 +29,7 @@ from nanovl.core.errors import BackendError, ConfigError, NanoVLError
 from nanovl.core.events import Event, OnEvent, ignore_event
 from nanovl.data.media import open_media
 from nanovl.synth.quality.balance import Balance
+from nanovl.synth.quality.blind import AnswerBlind, Blind, BlindShare, judge
 from nanovl.synth.quality.config import DROPPING, RULES, Finding, QualityConfig
 from nanovl.synth.quality.datasets import Dataset, Piece, open_datasets, pieces
 from nanovl.synth.quality.inspect import Inspected, inspect
@@ -52,6 +53,7 @@ class Report:
         counts: Rule -> data set -> findings; rules that found nothing are there with no entries.
         examples: Rule -> the first findings.
         skipped: Rules that were not applied, and why.
+        blind: Data set -> what was answered without its pictures; those without media are left out.
         evaluation: What was compared with, or None.
         findings: The file with all of them; None when it was not kept.
         seconds: Wall time.
@@ -61,6 +63,7 @@ class Report:
     counts: dict[str, dict[str, int]] = field(default_factory=dict)
     examples: dict[str, list[Finding]] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
+    blind: dict[str, BlindShare] = field(default_factory=dict)
     evaluation: Indexed | None = None
     findings: Path | None = None
     seconds: float = 0.0
@@ -88,6 +91,7 @@ class Report:
                 for rule, found in sorted(self.examples.items())
             },
             "skipped": self.skipped,
+            "blind": {name: asdict(found) for name, found in sorted(self.blind.items())},
             "evaluation": None if self.evaluation is None else asdict(self.evaluation),
         }
 
@@ -99,6 +103,7 @@ def check(
     config: QualityConfig | None = None,
     out: str | Path | None = None,
     workers: int = 1,
+    ask: AnswerBlind | None = None,
     on_event: OnEvent = ignore_event,
 ) -> Report:
     """Check data sets.
@@ -109,6 +114,7 @@ def check(
         config: Rules and thresholds.
         out: Folder for the report and the findings; None keeps neither.
         workers: Processes; 1 works in this one.
+        ask: A model that answers questions without their pictures; None guesses without one.
         on_event: Told about progress in units.
 
     Raises:
@@ -136,9 +142,10 @@ def check(
         folder = scratch if out is None else Path(out).expanduser()
         writer = stack.enter_context(_Findings(folder, report))
         store = stack.enter_context(Store(scratch / "units.sqlite", datasets))
-        _inspect_all(datasets, config, index, workers, writer, store, on_event)
+        blind = _inspect_all(datasets, config, index, workers, writer, store, on_event)
         store.finish()
         _compare(store, config, writer, on_event)
+        _guess(blind, config, writer, ask, on_event)
     report.findings = None if out is None else folder / FINDINGS_NAME
     report.seconds = time.monotonic() - begun
     if out is not None:
@@ -158,8 +165,9 @@ def _inspect_all(
     writer: _Findings,
     store: Store,
     on_event: OnEvent,
-) -> None:
+) -> dict[str, Blind]:
     counts = {dataset.name: Balance() for dataset in datasets}
+    blind = {dataset.name: Blind(keep=config.blind_tried) for dataset in datasets}
     place = {dataset.name: number for number, dataset in enumerate(datasets)}
     for dataset in datasets:
         open_media(dataset.media, dataset.folder)  # its index, once for all workers
@@ -172,6 +180,8 @@ def _inspect_all(
             writer.write(finding)
         store.add(place[name], found.features)
         counts[name].merge(found.balance)
+        if found.blind is not None:
+            blind[name].merge(found.blind)
         sizes = writer.report.datasets[name]
         for key in sizes:
             sizes[key] += getattr(found, key)
@@ -182,6 +192,7 @@ def _inspect_all(
         for finding in balance.findings(name, config):
             if finding.rule not in config.skip:
                 writer.write(finding)
+    return blind
 
 
 def _inspected(
@@ -224,6 +235,21 @@ def _compare(store: Store, config: QualityConfig, writer: _Findings, on_event: O
             for finding in found:
                 writer.write(finding)
         on_event(Event(name=f"compare: {rule}", done=number, total=len(passes), unit="passes"))
+
+
+def _guess(
+    blind: dict[str, Blind],
+    config: QualityConfig,
+    writer: _Findings,
+    ask: AnswerBlind | None,
+    on_event: OnEvent,
+) -> None:
+    wanted = [name for name, asked in blind.items() if asked.totals]
+    for number, name in enumerate(wanted, start=1):
+        writer.report.blind[name], found = judge(blind[name], name, config, ask)
+        for finding in found:
+            writer.write(finding)
+        on_event(Event(name=f"guess {name}", done=number, total=len(wanted), unit="data sets"))
 
 
 class _Findings:

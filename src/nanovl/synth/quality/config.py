@@ -15,6 +15,7 @@ __all__ = ["DROPPING", "RULES", "Finding", "QualityConfig"]
 RULES: dict[str, tuple[str, str]] = {
     "ambiguous_question": ("record", "a question that has two answers in one sample"),
     "answer_entropy": ("report", "a kind of question that nearly always has the same answer"),
+    "blind_answer": ("report", "a kind of question answered too often without its picture"),
     "blocked": ("sample", "a text of the block list"),
     "box_empty": ("sample", "a box without area in the ground truth"),
     "box_outside": ("sample", "a box outside its picture"),
@@ -87,7 +88,10 @@ class QualityConfig:
         template_share: Largest share of one wording.
         yes_low, yes_high: Band for the share of yes.
         entropy_bits: Least entropy of the answers of a kind of question.
-        balance_least: Answers from which balance is judged.
+        balance_least: Answers from which balance, and answers given blindly, are judged.
+        blind: Largest share of a kind of question that is answered without its picture.
+        blind_options: The same above chance, of questions with options.
+        blind_tried: Questions of a kind that are tried.
         block: Files of further patterns (regular expressions, one a line, "#" comments).
     """
 
@@ -110,6 +114,9 @@ class QualityConfig:
     yes_high: float = 0.55
     entropy_bits: float = 0.5
     balance_least: int = 100
+    blind: float = 0.6
+    blind_options: float = 0.2
+    blind_tried: int = 250
     block: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -125,6 +132,11 @@ class QualityConfig:
             raise ConfigError(
                 f"jaccard {self.jaccard}, yes_low {self.yes_low}, yes_high {self.yes_high}: "
                 "expected shares from 0 to 1"
+            )
+        if not 0 < self.blind <= 1 or not 0 < self.blind_options <= 1 or self.blind_tried < 1:
+            raise ConfigError(
+                f"blind {self.blind}, blind_options {self.blind_options}, blind_tried "
+                f"{self.blind_tried}: expected shares from 0 to 1, and at least 1 question"
             )
 
     def has(self, *rules: str) -> bool:

@@ -20,6 +20,7 @@ from nanovl.core.paths import asset
 from nanovl.data.media import open_media
 from nanovl.synth.quality.answers import AnswerTest, answer_of, reference_of
 from nanovl.synth.quality.balance import Balance
+from nanovl.synth.quality.blind import Blind
 from nanovl.synth.quality.config import Finding, QualityConfig
 from nanovl.synth.quality.datasets import Piece, Unit, text_of, units
 from nanovl.synth.quality.geometry import box_findings, target_findings
@@ -70,6 +71,7 @@ class Inspected:
         findings: In order.
         features: One per unit.
         balance: Counts for judging the whole set.
+        blind: Questions to guess; None when the rule is left out.
     """
 
     units: int = 0
@@ -78,6 +80,7 @@ class Inspected:
     findings: list[Finding] = field(default_factory=list)
     features: list[Features] = field(default_factory=list)
     balance: Balance = field(default_factory=Balance)
+    blind: Blind | None = None
 
 
 def inspect(piece: Piece, config: QualityConfig, overlap: str | None = None) -> Inspected:
@@ -92,6 +95,8 @@ def inspect(piece: Piece, config: QualityConfig, overlap: str | None = None) -> 
         NanoVLError: The piece cannot be read at all, or the model is not there.
     """
     made = Inspected()
+    if config.has("blind_answer"):
+        made.blind = Blind(keep=config.blind_tried)
     looker = _Looker(piece, config, overlap)
     for unit in units(piece):
         if isinstance(unit, InputError):
@@ -104,6 +109,8 @@ def inspect(piece: Piece, config: QualityConfig, overlap: str | None = None) -> 
             made.features.append(features)
             for record in unit.records:
                 _count(made.balance, record)
+                if made.blind is not None:
+                    made.blind.add(record, unit.group or unit.id)
         name = piece.dataset.name
         made.findings += [replace(f, dataset=name) for f in found if f.rule not in config.skip]
     return made

@@ -290,14 +290,14 @@ def _inventory(ask: Ask) -> Task | None:
     lines = ",\n".join(json.dumps(e, ensure_ascii=False) for e in entries)
     answer = Answer(type="json", value=entries)
     asked = worded(BANK, "list", ask.rng)
-    return ask.task("ui_elements", asked, f"[{lines}]", answer, "json_equal")
+    return ask.task("ui_elements", asked, f"[{lines}]", answer, "elements_f1")
 
 
 def _html(ask: Ask) -> Task | None:
     if not 40 <= len(ask.html) <= _MOST_HTML:
         return None
     answer = Answer(type="markup", value=ask.html)
-    return ask.task("ui_html", worded(BANK, "html", ask.rng), ask.html, answer, "edit_distance")
+    return ask.task("ui_html", worded(BANK, "html", ask.rng), ask.html, answer, "html_render")
 
 
 def _caption(ask: Ask) -> Task | None:

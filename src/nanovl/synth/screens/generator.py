@@ -74,7 +74,7 @@ class ScreensGenerator:
     """Makes `screens` samples."""
 
     name = "screens"
-    version = "1"
+    version = "2"
     requires: Sequence[Requirement] = BROWSER
 
     def __init__(self, config: ScreensConfig) -> None:

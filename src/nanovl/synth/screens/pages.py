@@ -8,6 +8,7 @@ Source: data synthesis specification, section 5.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,11 +16,13 @@ from typing import Any
 
 from nanovl.core.config import from_dict
 from nanovl.core.errors import ConfigError
+from nanovl.data.convert.base import ConvertOptions
+from nanovl.data.convert.sources import read_lines
 from nanovl.synth.base import Reject, Requirement, Sample, Streams
 from nanovl.synth.browser import BROWSER, Shot, browser
 from nanovl.synth.documents.asks import Ask, page_tasks
 from nanovl.synth.documents.augment import Profile
-from nanovl.synth.documents.blocks import from_markdown
+from nanovl.synth.documents.blocks import Block, from_markdown, paragraph
 from nanovl.synth.documents.build import (
     Typefaces,
     check_settings,
@@ -28,9 +31,11 @@ from nanovl.synth.documents.build import (
     make_sample,
 )
 from nanovl.synth.documents.fonts import Family
+from nanovl.synth.documents.stories import Drops
 from nanovl.synth.documents.tableasks import table_tasks
-from nanovl.synth.documents.text import Corpus
+from nanovl.synth.documents.text import Corpus, Window
 from nanovl.synth.screens.prose import KINDS, Article, article, from_text
+from nanovl.synth.screens.reading import PageWindow, read_html
 from nanovl.synth.screens.theme import Theme, draw_theme, resolve_faces
 from nanovl.synth.screens.webpage import PageLook, draw_look, painted_page, pieces_of, web_page
 
@@ -45,8 +50,10 @@ class PagesConfig:
 
     Attributes:
         kinds: Of articles, all by default.
-        paths: Text files (`.jsonl` with `text`, `title`, `lang`) whose windows are shown instead of
-            our own sentences; in the configuration they become their SHA-256.
+        paths: Files of texts or pages (`.jsonl` with `text` or `html`, `title`, `lang`) whose
+            windows are shown instead of our own sentences; in the configuration they become their
+            SHA-256. All of them hold texts, or all of them pages.
+        licence: Of these texts, written into every sample.
         fonts: Families, by default all of `theme.FACES` that are installed.
         tasks: Questions a page.
         augment, strength: See `augment.plan_augmentation`; "clean" keeps the screenshot.
@@ -56,6 +63,7 @@ class PagesConfig:
 
     kinds: tuple[str, ...] = ()
     paths: tuple[str, ...] = ()
+    licence: str = ""
     fonts: tuple[str, ...] = ()
     tasks: int = 4
     augment: Profile = "clean"
@@ -78,11 +86,15 @@ class PagesGenerator:
     """Makes `html-pages` samples."""
 
     name = "html-pages"
-    version = "1"
+    version = "2"
     requires: Sequence[Requirement] = BROWSER
 
     def __init__(self, config: PagesConfig) -> None:
-        self._corpus = Corpus([Path(p) for p in config.paths]) if config.paths else None
+        drops = Drops()
+        self._windows: Sequence[Window | PageWindow] = _given(
+            [Path(p) for p in config.paths], drops
+        )
+        self.skipped = dict(sorted(drops.counts.items()))
         self.config = replace(
             config,
             fonts=resolve_faces(config.fonts),
@@ -98,12 +110,14 @@ class PagesGenerator:
         content, style, layout = (streams.rng(name) for name in ("content", "style", "layout"))
         kind = layout.choice(self.config.kinds or KINDS)
         group = ""
-        if self._corpus is None:
+        licence = "generated"
+        if not self._windows:
             said = article(content, kind)
         else:
-            window = content.choice(self._corpus.windows)
-            said = from_text(content, kind, from_markdown(window.text), window.language)
-            group = window.document
+            window = content.choice(self._windows)
+            said = from_text(content, kind, _blocks(window, content), window.language)
+            group = f"page:{window.document}"
+            licence = self.config.licence or "as stated by the source"
         theme = draw_theme(style, self.config.fonts, dark=0.15)
         look = draw_look(style, theme, kind)
         scale = self.config.scale or style.choice((1.0, 1.0, 1.0, 1.5, 2.0))
@@ -133,6 +147,7 @@ class PagesGenerator:
                   f"columns:{look.columns}"),
             gt={"kind": kind, "scale": scale, "hidden": len(hidden)},
             lang=said.lang,
+            license=licence,
             group=group,
         )  # fmt: skip
 
@@ -156,6 +171,32 @@ class PagesGenerator:
         page = web_page(said, theme, look, hidden=hidden)
         seen = browser().render(page, width=look.width, height=height, scale=scale, scroll=top)
         return seen, hidden
+
+
+def _given(paths: Sequence[Path], drops: Drops) -> list[Window] | list[PageWindow]:
+    """Windows of given texts, or of given pages; none without files."""
+    if not paths:
+        return []
+    if _holds_pages(paths[0]):
+        return read_html(paths, drops)
+    corpus = Corpus(paths)
+    drops.counts.update(corpus.dropped)
+    return corpus.windows
+
+
+def _holds_pages(path: Path) -> bool:
+    first = next(iter(read_lines(path, ConvertOptions())), None)
+    return first is not None and "html" in first.data
+
+
+def _blocks(window: Window | PageWindow, rng: random.Random) -> list[Block]:
+    """Blocks of a window; pages get their title where they have none."""
+    if isinstance(window, Window):
+        return from_markdown(window.text)
+    blocks = list(window.blocks)
+    if window.title and blocks[0].kind != "title" and rng.random() < 0.7:
+        blocks.insert(0, paragraph(window.title, "title"))
+    return blocks
 
 
 def create(config: Mapping[str, Any]) -> PagesGenerator:

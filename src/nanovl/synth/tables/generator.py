@@ -17,9 +17,10 @@ from nanovl.synth.base import Requirement, Sample, Streams
 from nanovl.synth.scenes.paint import encoded
 from nanovl.synth.tables.content import build, draw_plan
 from nanovl.synth.tables.forms import FORM_NAMES, forms_of, write
-from nanovl.synth.tables.qa import questions, transcriptions
+from nanovl.synth.tables.qa import questions
 from nanovl.synth.tables.render import Renderer, draw_table
 from nanovl.synth.tables.style import draw_style
+from nanovl.synth.tables.transcripts import transcriptions
 from nanovl.synth.typefaces import BUILTIN, FAMILIES
 
 __all__ = ["TablesConfig", "TablesGenerator", "create", "create_html", "create_tex"]
@@ -92,7 +93,7 @@ class TablesGenerator:
         requires: What drawing needs.
     """
 
-    version = "1"
+    version = "2"
 
     def __init__(
         self,

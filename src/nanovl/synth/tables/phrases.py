@@ -153,11 +153,11 @@ BANK: Bank = {
         "to which group does the table assign {row}?",
         "name the group that {row} belongs to.",
     ),
-    "missing": (
-        "what is {column} of {row}?",
-        "look up {column} for {row}.",
-        "for {row}, what is listed as {column}?",
-        "read {column} of {row} from the table.",
+    "perhaps": (
+        'say "{answer}" if the table does not tell.',
+        'if there is no entry, answer "{answer}".',
+        'where nothing is listed, reply "{answer}".',
+        'an empty cell means "{answer}".',
     ),
     "box": (
         "where in the picture is {column} of {row}? Give a box.",

@@ -21,16 +21,20 @@ from nanovl.core.errors import ConfigError
 from nanovl.data.convert import templates
 from nanovl.synth.asking import noted, worded
 from nanovl.synth.base import Answer, Media, Requirement, Sample, Streams, Task
+from nanovl.synth.lengths import STAGE1_TOKENS, bounded, check_bounds
 from nanovl.synth.typefaces import BUILTIN, load_font
 from nanovl.synth.video.encode import encode_mp4
+from nanovl.synth.video.eventasks import CLIP, summary
 from nanovl.synth.video.paint import BACKGROUNDS, frame_times, look_box, paint_frames
-from nanovl.synth.video.questions import BANK, BUILDERS, CLIP, summary
+from nanovl.synth.video.phrases import BANK
+from nanovl.synth.video.questions import BUILDERS
 from nanovl.synth.video.stage import Stage, plan_stage
 from nanovl.synth.video.timeline import STEP_S, tracks_of
 
 __all__ = ["ShapesConfig", "ShapesGenerator", "create"]
 
 _SIZES = ((256, 256), (320, 240), (384, 288), (448, 336))
+_CARD_PLANS = 4  # of a clip that is to be interrupted, until one has a calm second
 _LETTERS = "ABCDEFGHKLMNPRSTUVXYZ"
 
 
@@ -46,6 +50,7 @@ class ShapesConfig:
         min_crf, max_crf: Bounds of the quality of the encoder, 18 (fine) to 35 (coarse).
         card: Share of clips interrupted by a card with a letter for a second.
         tasks: Questions of a clip.
+        max_tokens: Most tokens of a record, 0 for any number; longer ones are left out.
     """
 
     min_s: float = 2.0
@@ -58,6 +63,7 @@ class ShapesConfig:
     max_crf: int = 32
     card: float = 0.12
     tasks: int = 5
+    max_tokens: int = STAGE1_TOKENS
 
     def __post_init__(self) -> None:
         if not 2.0 <= self.min_s <= self.max_s <= 120.0:
@@ -67,6 +73,7 @@ class ShapesConfig:
             )
         if any(rate % 2 or not 4 <= rate <= 30 for rate in self.fps):
             raise ConfigError(f"video-shapes: fps {self.fps}, expected even numbers 4 to 30")
+        check_bounds(0, self.max_tokens)
         if any(side % 2 or side < 128 for size in self.sizes for side in size):
             raise ConfigError(f"video-shapes: sizes {self.sizes}, expected even sides from 128")
 
@@ -79,7 +86,7 @@ class ShapesGenerator:
     """
 
     name = "video-shapes"
-    version = "1"
+    version = "3"
     requires: Sequence[Requirement] = ()
 
     def __init__(self, config: ShapesConfig | None = None) -> None:
@@ -89,18 +96,22 @@ class ShapesGenerator:
         """One clip with several questions.
 
         Raises:
-            Reject: Too few events fit into the clip.
+            Reject: Too few events fit into the clip, or it is too long for a record.
         """
         config, rng = self.config, streams.rng("content")
         duration = math.exp(rng.uniform(math.log(config.min_s), math.log(config.max_s)))
         duration = max(4, round(duration / STEP_S)) * STEP_S
         width, height = rng.choice(config.sizes)
         density = rng.uniform(config.min_density, config.max_density)
-        stage = plan_stage(rng, width, height, duration, density)
+        wants_card = rng.random() < config.card
+        for _ in range(_CARD_PLANS if wants_card else 1):
+            stage = plan_stage(rng, width, height, duration, density)
+            card = _card(stage, rng) if wants_card else None
+            if card is not None:
+                break
         style = streams.rng("style")
         fps, background = style.choice(config.fps), style.choice(BACKGROUNDS)
         crf = style.randint(config.min_crf, config.max_crf)
-        card = _card(stage, rng, config.card)
         shown = [(card[0], card[1], _card_picture(stage, card[2]))] if card else []
         data = encode_mp4(paint_frames(stage, background, fps, shown), fps, crf=crf)
         tasks = _tasks(stage, streams.rng("qa"), config.tasks)
@@ -119,7 +130,7 @@ class ShapesGenerator:
                 "video_num_frames": len(frame_times(duration, fps)),
             },
         )
-        return Sample(
+        made = Sample(
             generator=self.name,
             version=self.version,
             seed=streams.seed,
@@ -129,6 +140,7 @@ class ShapesGenerator:
             tags=("video", "events", f"difficulty:{min(4, len(stage.told) // 3)}"),
             quality={"events": len(stage.told), "crf": crf, "bytes": len(data)},
         )
+        return bounded(made, config.max_tokens)
 
 
 def _tasks(stage: Stage, rng: random.Random, count: int) -> list[Task]:
@@ -143,10 +155,8 @@ def _tasks(stage: Stage, rng: random.Random, count: int) -> list[Task]:
     return tasks
 
 
-def _card(stage: Stage, rng: random.Random, probability: float) -> tuple[float, float, str] | None:
-    """When a card interrupts the scene: a second in which nothing happens."""
-    if rng.random() >= probability:
-        return None
+def _card(stage: Stage, rng: random.Random) -> tuple[float, float, str] | None:
+    """When a card interrupts the scene: a second in which nothing happens, if there is one."""
     calm = [
         k * STEP_S
         for k in range(1, round(stage.duration_s / STEP_S) - 2)

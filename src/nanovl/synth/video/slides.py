@@ -21,6 +21,7 @@ from PIL import Image, ImageDraw
 from nanovl.core.config import from_dict
 from nanovl.core.errors import ConfigError
 from nanovl.synth.base import Box, Media, Requirement, Sample, Streams
+from nanovl.synth.lengths import STAGE2_TOKENS, bounded, check_bounds
 from nanovl.synth.scenes.shapes import RGB
 from nanovl.synth.text.haystacks import Fact, articles
 from nanovl.synth.typefaces import BUILTIN, load_font
@@ -60,6 +61,7 @@ class SlidesConfig:
         fps: Frames per second, even.
         narration: "on" needs espeak-ng, "auto" uses it where it is, "off" never.
         tasks: Questions of a talk.
+        max_tokens: Most tokens of a record, 0 for any number; longer ones are left out.
     """
 
     min_slides: int = 2
@@ -68,6 +70,7 @@ class SlidesConfig:
     fps: int = 4
     narration: Literal["auto", "on", "off"] = "auto"
     tasks: int = 6
+    max_tokens: int = STAGE2_TOKENS
 
     def __post_init__(self) -> None:
         if not 2 <= self.min_slides <= self.max_slides <= 12:
@@ -77,6 +80,7 @@ class SlidesConfig:
             )
         if self.fps % 2 or not 2 <= self.fps <= 30:
             raise ConfigError(f"video-slides: fps {self.fps}, expected an even number 2 to 30")
+        check_bounds(0, self.max_tokens)
 
 
 class SlidesGenerator:
@@ -87,7 +91,7 @@ class SlidesGenerator:
     """
 
     name = "video-slides"
-    version = "1"
+    version = "2"
 
     def __init__(self, config: SlidesConfig | None = None) -> None:
         self.config = config or SlidesConfig()
@@ -98,6 +102,7 @@ class SlidesGenerator:
         """One talk with several questions.
 
         Raises:
+            Reject: The talk is too long for a record.
             BackendError: Narration is "on" and espeak-ng is missing.
         """
         rng, style, qa = (streams.rng(n) for n in ("content", "style", "qa"))
@@ -125,7 +130,7 @@ class SlidesGenerator:
                 "transcript": transcript,
             },
         )
-        return Sample(
+        made = Sample(
             generator=self.name,
             version=self.version,
             seed=streams.seed,
@@ -154,6 +159,7 @@ class SlidesGenerator:
                 "has_sound": speech is not None,
             },
         )
+        return bounded(made, self.config.max_tokens)
 
 
 def _plan(rng: random.Random, config: SlidesConfig) -> SlideTalk:

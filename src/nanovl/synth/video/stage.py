@@ -21,20 +21,14 @@ _SHAPES = ("circle", "square", "triangle", "star", "cross", "heart", "ring", "ar
 _TURNING = ("triangle", "heart", "arrow", "square")  # shapes whose turning shows
 _HUES = ("red", "blue", "green", "purple", "cyan", "yellow", "orange", "pink", "black")
 _FILLS = ("solid", "solid", "striped")  # shading would fade into the background
-# How long an event of a kind may take, in seconds; of those that repeat, one repetition.
-_LASTS: dict[str, tuple[float, float]] = {
-    "appear": (0.5, 1.0),
+# How long an event may take, in seconds; of those that repeat, one repetition. All others may be
+# short or long, so that what happens does not tell how long it takes.
+_LASTS = (1.0, 3.0)
+_LASTS_OF: dict[str, tuple[float, float]] = {
     "blink": (REPEAT_S, REPEAT_S),
-    "bump": (2.0, 3.0),
-    "disappear": (0.5, 1.0),
-    "enter": (1.0, 3.0),
-    "grow": (1.0, 2.0),
+    "bump": (1.5, 3.0),
     "jump": (REPEAT_S, REPEAT_S),
-    "leave": (1.0, 3.0),
-    "move": (1.0, 3.0),
-    "recolor": (0.5, 1.0),
-    "shrink": (1.0, 2.0),
-    "spin": (2.0, 4.0),
+    "spin": (1.5, 3.0),
 }
 _SHORT_S = 8.0  # below this, one event is enough
 _HIDDEN_KINDS = ("appear", "enter")
@@ -169,8 +163,10 @@ class _Planner:
         actor = rng.choice(ready)
         look = self.look(actor, t)
         kind = rng.choice(self.kinds(actor, look, t))
-        low, high = _LASTS[kind]
-        length = low + STEP_S * rng.randint(0, round((high - low) / STEP_S))
+        low, high = _LASTS_OF.get(kind, _LASTS)
+        high = max(low, min(high, self.duration / 4))
+        steps = round((high - low) / STEP_S)
+        length = low + STEP_S * min(rng.randint(0, steps), rng.randint(0, steps))
         times = rng.randint(2, 4) if kind in ("jump", "blink") else 1
         end = t + length * times
         if kind == "blink":

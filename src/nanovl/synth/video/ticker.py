@@ -19,6 +19,7 @@ from nanovl.core.errors import ConfigError
 from nanovl.data.convert import templates
 from nanovl.synth.asking import Bank, noted, worded
 from nanovl.synth.base import Answer, Media, Requirement, Sample, Streams, Task
+from nanovl.synth.lengths import STAGE1_TOKENS, bounded, check_bounds
 from nanovl.synth.video.encode import encode_mp4
 from nanovl.synth.video.panels import FAMILIES, Display, State, draw_state, plan_display
 from nanovl.synth.video.timeline import STEP_S
@@ -116,6 +117,7 @@ class TickerConfig:
         sizes: Widths and heights to draw from, even.
         fps: Frames per second, even.
         tasks: Questions of a clip.
+        max_tokens: Most tokens of a record, 0 for any number; longer ones are left out.
     """
 
     families: tuple[str, ...] = ()
@@ -124,6 +126,7 @@ class TickerConfig:
     sizes: tuple[tuple[int, int], ...] = ((256, 192), (320, 240), (256, 256))
     fps: int = 4
     tasks: int = 4
+    max_tokens: int = STAGE1_TOKENS
 
     def __post_init__(self) -> None:
         for name in self.families:
@@ -138,6 +141,7 @@ class TickerConfig:
             )
         if self.fps % 2 or not 2 <= self.fps <= 30:
             raise ConfigError(f"video-ticker: fps {self.fps}, expected an even number 2 to 30")
+        check_bounds(0, self.max_tokens)
 
 
 class TickerGenerator:
@@ -148,14 +152,18 @@ class TickerGenerator:
     """
 
     name = "video-ticker"
-    version = "1"
+    version = "2"
     requires: Sequence[Requirement] = ()
 
     def __init__(self, config: TickerConfig | None = None) -> None:
         self.config = config or TickerConfig()
 
     def generate(self, index: int, streams: Streams) -> Sample:
-        """One clip with several questions."""
+        """One clip with several questions.
+
+        Raises:
+            Reject: Its frames are more tokens than a record may have.
+        """
         config, rng, style = self.config, streams.rng("content"), streams.rng("style")
         family = rng.choice(config.families or FAMILIES)
         display = plan_display(family, rng, config.min_s, config.max_s)
@@ -184,7 +192,7 @@ class TickerGenerator:
             {"t0": s.t0, "t1": s.t1, "text": f"{_what(display, s.value).capitalize()}."}
             for s in display.states
         ]
-        return Sample(
+        made = Sample(
             generator=self.name,
             version=self.version,
             seed=streams.seed,
@@ -200,6 +208,7 @@ class TickerGenerator:
             tags=("video", family, "difficulty:1"),
             quality={"states": len(log), "bytes": len(data)},
         )
+        return bounded(made, config.max_tokens)
 
 
 def _frames(

@@ -52,7 +52,7 @@ def test_samples_are_sound(samples: list[Sample], forms: list[Sample]) -> None:
 def test_yes_and_no_are_even(samples: list[Sample], forms: list[Sample]) -> None:
     said = [t.answer.value for s in (*samples, *forms) for t in s.tasks if t.answer.type == "bool"]
     assert len(said) > 80
-    assert 0.38 < sum(said) / len(said) < 0.62
+    assert 0.4 < sum(said) / len(said) < 0.6  # of so few; all templates: test_judge
 
 
 def by_path(sample: Sample) -> dict[str, dict[str, Any]]:

@@ -108,6 +108,14 @@ def test_yes_and_no_are_even() -> None:
     assert 0.42 < yes_share(samples) < 0.58
 
 
+def test_words_do_not_tell_that_a_label_is_absent() -> None:
+    samples = made(create_drawn({"questions": 8, "forms": 0}), 150)
+    tasks = [t for s in samples for t in s.tasks if '"not shown"' in t.question]
+    absent = sum(t.answer_text == "not shown" for t in tasks)
+    assert {t.task for t in tasks} == {"chart_absent", "chart_value"}
+    assert 5 < absent < 0.6 * len(tasks)
+
+
 def test_golden_drawn_chart(request: pytest.FixtureRequest) -> None:
     sample = make(create_drawn({}), 2)
     assert sample is not None
@@ -116,7 +124,7 @@ def test_golden_drawn_chart(request: pytest.FixtureRequest) -> None:
 
 def test_golden_chart_answers(request: pytest.FixtureRequest) -> None:
     matplotlib = pytest.importorskip("matplotlib", reason="needs the extra synth")
-    sample = make(create({}), 2)
+    sample = make(create({"panels": 0.0}), 2)
     assert sample is not None
     # Boxes and pixels belong to a version of matplotlib: only data and questions are kept.
     kept = ("chart_type", "title", "data_table")

@@ -15,7 +15,15 @@ from PIL import Image
 from nanovl.synth.browser import executable
 from nanovl.synth.datasets import open_data_set
 from nanovl.synth.gallery import build_site
-from tests.unit.synth.gallery.data_sets import BOXES, HOSTILE, blocks, page_set, record, write_set
+from tests.unit.synth.gallery.data_sets import (
+    BOXES,
+    HOSTILE,
+    blocks,
+    page_set,
+    picture,
+    record,
+    write_set,
+)
 
 playwright = pytest.importorskip(
     "playwright.sync_api", reason="needs playwright: pip install nanovl[screens]"
@@ -210,3 +218,82 @@ def test_hostile_data_runs_nothing(page: Any, tmp_path: Path) -> None:
         assert page.evaluate("window.owned === undefined && document.title !== 'owned'")
         assert page.evaluate("document.querySelectorAll('#app img, #app script').length") == 0
     assert "onerror" in page.inner_text("#app")
+
+
+def test_pictures_at_their_actual_size(page: Any, tmp_path: Path) -> None:
+    boxes = [(400.0, 300.0, 2000.0, 900.0)]
+    media = {"image": ("image", "png", picture(boxes, (4000, 2600)), {"width": 4000})}
+    gt = {"blocks": [{"class": "title", "bbox": list(boxes[0]), "text": "wide"}]}
+    write_set(tmp_path / "set", {"wide-train-000000000": {"gt": gt, "media": media}})
+    site = build_site([open_data_set(tmp_path / "set")], tmp_path / "site").index
+    shown(page, site)
+    x0, _, x1, _ = rect(page, ".canvas img")
+    assert x1 - x0 < page.viewport_size["width"]
+    page.keyboard.press("z")
+    x0, _, x1, _ = rect(page, ".canvas img")
+    assert x1 - x0 == pytest.approx(4000, abs=1)
+    left, _, right, _ = rect(page, '.place[data-class="title"]')
+    assert (left - x0, right - x0) == pytest.approx((400, 2000), abs=1)
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    page.click("#size")
+    x0, _, x1, _ = rect(page, ".canvas img")
+    assert x1 - x0 < page.viewport_size["width"]
+
+
+def test_many_pictures_are_shown_when_they_are_asked_for(page: Any, tmp_path: Path) -> None:
+    names = [f"p{k:03d}" for k in range(20)]
+    facts = {"width": 400, "height": 260}
+    media = {name: ("image", "png", picture(), facts) for name in names}
+    said = record("many-train-000000000", 0, "What is on page 18?", "it",
+                  {"type": "text", "value": "it"}, media=[("image", "p017.png")])  # fmt: skip
+    sets = {"many-train-000000000": {"gt": {}, "media": media, "records": [said]}}
+    site = build_site([open_data_set(write_set(tmp_path / "set", sets))], tmp_path / "site").index
+    shown(page, site)
+    assert len(page.query_selector_all("figure:not(.off)")) == 12
+    assert page.inner_text(".rest") == "Show all 20 pictures"
+    page.click(".talk button.tag")
+    assert len(page.query_selector_all("figure:not(.off)")) == 20
+    assert page.get_attribute("figure.named", "data-medium") == "p017"
+    _, top, _, bottom = rect(page, "figure.named")
+    assert bottom > 0
+    assert top < page.viewport_size["height"]
+
+
+def test_writing_from_right_to_left_and_without_blanks(page: Any, tmp_path: Path) -> None:
+    arabic = "\u0645\u0627 \u0647\u0648 \u0627\u0644\u0645\u0628\u0644\u063a 12.50 \u061f"
+    chinese = "\u53d1\u7968\u603b\u91d1\u989d" * 60
+    gt = {"blocks": blocks(arabic, chinese), "data_table": [[arabic, "x" * 900]]}
+    answer = {"type": "text", "value": chinese}
+    said = record("rtl-train-000000000", 0, arabic, chinese, answer)
+    facts = {"width": 400, "height": 260}
+    media = {"image": ("image", "png", picture(), facts)}
+    sets = {"rtl-train-000000000": {"gt": gt, "media": media, "records": [said]}}
+    site = build_site([open_data_set(write_set(tmp_path / "set", sets))], tmp_path / "site").index
+    page.goto(site.as_uri())
+    page.wait_for_selector(".card")
+    direction = "e => getComputedStyle(e).direction"
+    assert page.eval_on_selector(".card .asked", direction) == "rtl"
+    shown(page, site)
+    assert page.eval_on_selector(".turn.user .plain", direction) == "rtl"
+    assert page.eval_on_selector(".turn.assistant .plain", direction) == "ltr"
+    page.click("[data-tab=text]")
+    assert page.eval_on_selector(".rendered h1", direction) == "rtl"
+    for tab in ("talk", "text", "tables", "truth", "about"):
+        page.click(f"[data-tab={tab}]")
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), tab
+        panel = page.query_selector(".panel .page").bounding_box()
+        assert panel["x"] + panel["width"] <= page.viewport_size["width"]
+
+
+def test_nothing_is_asked_of_the_network(chromium: Any, site: Path) -> None:
+    context = chromium.new_context()
+    page = context.new_page()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(site.as_uri())
+    page.wait_for_selector(".card")
+    for number in range(3):
+        shown(page, site, number)
+    context.close()
+    assert len(asked) > 5
+    assert all(url.startswith(("file:", "blob:", "data:")) for url in asked)

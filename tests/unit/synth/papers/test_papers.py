@@ -29,7 +29,6 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.tex,
     pytest.mark.timeout(1800),
-    pytest.mark.usefixtures("shared_cache"),
     pytest.mark.skipif(
         shutil.which("lualatex") is None,
         reason="needs LuaLaTeX: apt install texlive-luatex texlive-latex-extra texlive-pictures",
@@ -200,10 +199,10 @@ def attempts(generator: PapersGenerator, index: int) -> tuple[Sample | None, lis
 
 
 def test_at_least_97_of_100_papers_are_printed() -> None:
-    """Over 60 papers of every installed class, first attempts only."""
+    """Over 39 papers of every installed class, first attempts only."""
     classes = [name for name in CLASSES if is_installed(name)]
     failed: list[str] = []
-    for index in range(60):
+    for index in range(39):
         generator = create({"classes": [classes[index % len(classes)]], "dpi": [96]})
         sample, rejected = attempts(generator, index)
         assert sample is not None, rejected
@@ -211,7 +210,7 @@ def test_at_least_97_of_100_papers_are_printed() -> None:
         assert sample.quality["positions"] >= 0.995
         for task in sample.tasks:
             assert is_right(task.verifier, task.answer, task.answer_text), task
-    assert len(failed) <= 0.03 * 60, failed
+    assert len(failed) <= 0.03 * 39, failed
 
 
 @pytest.mark.skipif(

@@ -327,9 +327,9 @@ def test_data_that_is_not_there(tmp_path: Path) -> None:
 
 def test_every_rule_is_tested_and_said_what_it_does() -> None:
     others = {
-        "answer_entropy", "exact_duplicate", "image_duplicate", "image_uniform", "malformed",
-        "mcq_position", "media_missing", "near_duplicate", "split_leak", "template_share",
-        "unusable", "verifier_loose", "yes_no_band",
+        "answer_entropy", "blind_answer", "exact_duplicate", "image_duplicate", "image_uniform",
+        "malformed", "mcq_position", "media_missing", "near_duplicate", "split_leak",
+        "template_share", "unusable", "verifier_loose", "yes_no_band",
     }  # fmt: skip
     assert set(RULES) == set(PLANTED) | others
     assert set(DROPPING) < set(RULES)

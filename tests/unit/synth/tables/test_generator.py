@@ -48,6 +48,14 @@ def test_yes_and_no_are_even() -> None:
     assert 0.38 < yes_share(made(asking, 200)) < 0.62
 
 
+def test_words_do_not_tell_that_a_cell_is_empty() -> None:
+    asking = create({**PLAIN, "questions": 11, "transcriptions": 0, "most_rows": 6})
+    tasks = [t for s in made(asking, 200) for t in s.tasks if '"not given"' in t.question]
+    empty = sum(t.answer_text == "not given" for t in tasks)
+    assert {t.task for t in tasks} == {"table_lookup", "table_missing"}
+    assert 5 < empty < 0.6 * len(tasks)
+
+
 def test_golden_sample(generator: TablesGenerator, request: pytest.FixtureRequest) -> None:
     sample = make(generator, 5)
     assert sample is not None

@@ -14,8 +14,10 @@ from nanovl.core.errors import ConfigError
 from nanovl.data.convert import templates
 from nanovl.synth.base import Streams
 from nanovl.synth.scenes.shapes import COLORS
+from nanovl.synth.video.eventasks import event_log
 from nanovl.synth.video.paint import actor_mask, look_box
-from nanovl.synth.video.questions import BANK, BUILDERS, event_log
+from nanovl.synth.video.phrases import BANK
+from nanovl.synth.video.questions import BUILDERS
 from nanovl.synth.video.shapes import ShapesConfig, ShapesGenerator, create
 from nanovl.synth.video.stage import Stage, plan_stage
 from nanovl.synth.video.timeline import KINDS, REPEAT_S, STEP_S, Actor, Event, Look, look_at
@@ -155,6 +157,27 @@ def test_every_kind_of_event_and_question_occurs() -> None:
     assert all(len(set(bank)) >= 8 for bank in BANK.values())
 
 
+def test_numbers_and_lengths_are_no_matter_of_the_kind() -> None:
+    """Neither one number nor the kind of an event answers how often and which is longer."""
+    counts: Counter[str] = Counter()
+    lengths: dict[str, list[float]] = {}
+    for seed, stage in enumerate(stages(150)):
+        counts[_answer("count", stage, seed)] += 1
+        for event in stage.told:
+            if event.kind not in ("blink", "jump"):
+                lengths.setdefault(event.kind, []).append(event.t1 - event.t0)
+    assert max(counts.values()) < 0.5 * sum(counts.values())
+    assert len(counts) >= 3
+    means = [sum(found) / len(found) for found in lengths.values()]
+    assert max(means) < 1.5 * min(means)
+
+
+def _answer(name: str, stage: Stage, seed: int) -> str:
+    task = BUILDERS[name](stage, Streams(seed).rng("qa"))
+    assert task is not None
+    return task.answer_text
+
+
 def test_answers_by_hand() -> None:
     """One object that comes in, jumps three times and turns green; another that stays."""
     start = Look(-20.0, 60.0, 40.0, 0.0, "red", "red", 0.0, False)
@@ -181,7 +204,10 @@ def test_answers_by_hand() -> None:
         return task.answer_text
 
     assert answer("repetitions") == "3"
-    assert answer("attribute_change") == "green"
+    turned = BUILDERS["attribute_change"](stage, rng)
+    assert turned is not None
+    assert turned.answer_text == "green"
+    assert "red circle" in turned.question
     assert answer("dense_caption").split("\n")[0] == (
         "00:01-00:03 The red circle enters from the left."
     )

@@ -1,0 +1,135 @@
+"""Wordings of questions about clips of moving objects. Our own.
+
+Source: data synthesis specification, section 10.
+"""
+
+from __future__ import annotations
+
+from nanovl.synth.asking import (
+    Bank,
+)
+
+__all__ = ["BANK"]
+
+BANK: Bank = {
+    "first": (
+        "which of these happens first?",
+        "what is the first of these events?",
+        "which event comes before all the others here?",
+        "which of the following takes place earliest?",
+        "put in order of time, which of these is number one?",
+        "look at these events. Which one is the earliest?",
+        "what do you see first?",
+        "which option happens before the other ones?",
+    ),
+    "next": (
+        "what happens right after this: {text}",
+        "which event follows directly on this one: {text}",
+        "after '{text}', what is the next thing that happens?",
+        "what comes next after this: {text}",
+        "this happens: {text} What is the next event?",
+        "name the event that begins next after: {text}",
+        "once this has begun, what is the next event to begin: {text}",
+        "what starts next after this event: {text}",
+    ),
+    "count_kind": (
+        "how often does it happen that {what}?",
+        "count how many times {what}.",
+        "how many times can you see that {what}?",
+        "in how many events is it the case that {what}?",
+        "how often is it shown that {what}?",
+        "how many events are there in which {what}?",
+        "state how often {what}.",
+        "what is the number of times that {what}?",
+    ),
+    "repeat": (
+        "how many times does the {name} {verb}?",
+        "count how often the {name} {verb}s.",
+        "the {name} {verb}s several times. How many?",
+        "how often can the {name} be seen to {verb}?",
+        "what is the number of times the {name} {verb}s?",
+        "how many {verb}s does the {name} make?",
+        "give the count: how often does the {name} {verb}?",
+        "watch the {name}. How many times does it {verb}?",
+    ),
+    "longer": (
+        "which of these two lasts longer?\nA. {a}\nB. {b}\n{note}",
+        "which event takes more time?\nA. {a}\nB. {b}\n{note}",
+        "compare the lengths of these events. Which is the longer one?\nA. {a}\nB. {b}\n{note}",
+        "which of the two goes on for longer?\nA. {a}\nB. {b}\n{note}",
+        "one of these takes more seconds than the other. Which?\nA. {a}\nB. {b}\n{note}",
+        "by duration, which event is longer?\nA. {a}\nB. {b}\n{note}",
+        "decide which event needs more time.\nA. {a}\nB. {b}\n{note}",
+        "look at how long these take. Which takes longer?\nA. {a}\nB. {b}\n{note}",
+    ),
+    "visible": (
+        "how many objects are visible at {t}?",
+        "count the objects that can be seen at {t}.",
+        "at {t}, how many objects are in the picture?",
+        "how many things are on the screen at {t}?",
+        "stop at {t}. How many objects are there?",
+        "what is the number of objects shown at {t}?",
+        "how many objects does the frame at {t} contain?",
+        "at the time {t}, how many objects do you see?",
+    ),
+    "color_at": (
+        "what colour does the {shape} have at {t}?",
+        "which colour is the {shape} at {t}?",
+        "at {t}, what is the colour of the {shape}?",
+        "name the colour of the {shape} at {t}.",
+        "stop at {t}: which colour has the {shape}?",
+        "in which colour is the {shape} shown at {t}?",
+        "tell the colour of the {shape} at the time {t}.",
+        "the {shape} can be seen at {t}. In which colour?",
+    ),
+    "turns_into": (
+        "which colour does the {name} change to?",
+        "the {name} changes its colour. Which one does it get?",
+        "what colour does the {name} turn?",
+        "into which colour does the {name} turn?",
+        "after its change, what colour has the object that was the {name}?",
+        "name the new colour of the {name}.",
+        "to what colour is the {name} switched?",
+        "the {name} becomes another colour. Which?",
+    ),
+    "place_at": (
+        "at {t}, is the {name} in the left or in the right half of the picture?",
+        "in which half is the {name} at {t}, left or right?",
+        "left or right: where is the {name} at {t}?",
+        "on which side of the picture is the {name} at {t}, left or right?",
+        "stop at {t}. Does the {name} stand left or right of the middle?",
+        "where can the {name} be found at {t}: in the left or the right half?",
+        "tell whether the {name} is left or right of the centre at {t}.",
+        "at the time {t}, which half holds the {name}, the left or the right one?",
+    ),
+    "box_at": (
+        "where is the {name} at {t}? Give its box as <box>(x1,y1),(x2,y2)</box>, 0 to 1000.",
+        "locate the {name} at {t} and answer with <box>(x1,y1),(x2,y2)</box> (0 to 1000).",
+        "mark the {name} in the frame at {t} by <box>(x1,y1),(x2,y2)</box>, values 0 to 1000.",
+        "give the bounding box of the {name} at {t}, as <box>(x1,y1),(x2,y2)</box> (0 to 1000).",
+        "at {t}, what is the box of the {name}? Use <box>(x1,y1),(x2,y2)</box> from 0 to 1000.",
+        "find the {name} at {t}; write <box>(x1,y1),(x2,y2)</box> with numbers 0 to 1000.",
+        "in which box is the {name} at {t}? Form: <box>(x1,y1),(x2,y2)</box>, 0 to 1000.",
+        "report the place of the {name} at {t} as <box>(x1,y1),(x2,y2)</box>, scaled to 1000.",
+    ),
+    "mover": (
+        "which of these objects never moves to another place?",
+        "one of these objects is never seen moving. Which?",
+        "which object stays where it is all the time it can be seen?",
+        "name the object that does not change its place.",
+        "which of the objects keeps its place?",
+        "which object is not seen to move, enter or leave?",
+        "find the object that stays in one place.",
+        "all but one of these move. Which one does not?",
+    ),
+    "card": (
+        "for a moment a card with a letter is shown. Which letter?",
+        "one short part of the video shows a single letter. Which one?",
+        "a letter interrupts the scene. Name it.",
+        "which letter appears on the card between the scenes?",
+        "the video is interrupted by a letter. Which letter is it?",
+        "name the letter that is shown for a short time.",
+        "which letter can be read when the objects are gone for a moment?",
+        "there is one odd moment with a letter. State the letter.",
+    ),
+}
