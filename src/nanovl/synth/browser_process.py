@@ -87,10 +87,11 @@ _FONTS = """<?xml version="1.0"?>
 </fontconfig>
 """
 # The shell holds the browser in its process group. When our end of its input closes, however we
-# ended, it ends the whole group and removes the profile.
+# ended, a second one ends the whole group and removes the profile: the first is our child, and who
+# kills a process (Ray a worker) may kill its children with it, and them alone.
 _GUARD = (
-    'dir=$1; shift; "$@" >/dev/null 2>&1 & read -r line; trap "" TERM; kill -TERM 0; sleep 1; '
-    'rm -rf "$dir"; kill -KILL 0'
+    'dir=$1; shift; exec 3<&0; (trap "" TERM; read -r line <&3; kill -TERM 0; sleep 1; '
+    'rm -rf "$dir"; kill -KILL 0) >/dev/null 2>&1 & "$@" >/dev/null 2>&1 3<&- & wait'
 )
 _HEIGHT = "Math.ceil(document.documentElement.getBoundingClientRect().height)"
 _SETTLED = (
