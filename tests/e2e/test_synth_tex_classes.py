@@ -16,6 +16,7 @@ from nanovl.synth.tex import compile_document
 from nanovl.synth.tex.glyphs import tex_files
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.tex,
     pytest.mark.timeout(600),
     pytest.mark.usefixtures("shared_tex_cache"),

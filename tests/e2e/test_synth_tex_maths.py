@@ -14,6 +14,7 @@ from nanovl.synth.tex import compile_document
 from nanovl.synth.tex.fixpoint import check_formulas
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.tex,
     pytest.mark.timeout(600),
     pytest.mark.usefixtures("shared_tex_cache"),
