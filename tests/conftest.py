@@ -82,7 +82,10 @@ def home(_new_homes: Iterator[Path], tex_cache: Path, monkeypatch: pytest.Monkey
 def _seeds() -> None:
     random.seed(0)
     np.random.seed(0)
-    torch.manual_seed(0)
+    # `torch.manual_seed` notes a stack trace per absent device and call, for ever.
+    torch.default_generator.manual_seed(0)
+    if torch.cuda.is_initialized():
+        torch.cuda.manual_seed_all(0)
 
 
 @pytest.fixture(autouse=True)

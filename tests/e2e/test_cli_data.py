@@ -104,6 +104,7 @@ def test_validate(folder: Path) -> None:
     assert found["counts"]["undecodable_media"] == {"things": 1}
 
 
+@pytest.mark.slow
 @requires_extra("megatron.energon", "train")
 def test_prepare(folder: Path) -> None:
     done = alone("prepare", folder)

@@ -109,6 +109,7 @@ def run_python(code: str, where: str, namespace: dict[str, Any]) -> str:
     return out.getvalue()
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("page", pages())
 @pytest.mark.usefixtures("workplace")

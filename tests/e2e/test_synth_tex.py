@@ -17,6 +17,7 @@ from nanovl.synth.tex.retypeset import translate_text
 from nanovl.synth.tex.translate import PseudoTranslator
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.tex,
     pytest.mark.timeout(600),
     pytest.mark.usefixtures("shared_tex_cache"),

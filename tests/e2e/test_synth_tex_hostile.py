@@ -18,6 +18,7 @@ from nanovl.synth.tex.batch import BatchConfig, compile_batch
 from nanovl.synth.tex.sandbox import Sandbox
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.tex,
     pytest.mark.timeout(600),
     pytest.mark.usefixtures("shared_tex_cache"),
@@ -212,7 +213,6 @@ def _check(results: dict[str, str], expected: dict[str, str]) -> None:
     assert not wrong
 
 
-@pytest.mark.slow
 def test_bad_archives_and_folders_are_named_and_skipped(tmp_path: Path, canary: Path) -> None:
     folder, out = tmp_path / "in", tmp_path / "out"
     folder.mkdir()
@@ -246,7 +246,6 @@ _OUTSIDE = [
 _BROKEN = [n for n in TEXTS if n not in _OUTSIDE]  # fmt: skip
 
 
-@pytest.mark.slow
 def test_bad_texts_are_named_and_skipped(tmp_path: Path, canary: Path) -> None:
     out = tmp_path / "out"
     sources = _texts(tmp_path / "in", canary, _BROKEN)

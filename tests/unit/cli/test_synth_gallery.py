@@ -18,6 +18,7 @@ def test_help_opens_with_a_sentence_and_two_examples(cli, verb):
     assert all(line.startswith(f"nanovl synth {verb}") for line in lines[start + 1 : start + 3])
 
 
+@pytest.mark.slow
 def test_from_gallery_to_a_reviewed_set(cli, tmp_path):
     page_set(tmp_path / "pages", 3)
     result = cli("synth", "gallery", str(tmp_path / "pages"), "--out", str(tmp_path / "site"))

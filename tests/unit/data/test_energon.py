@@ -159,6 +159,7 @@ def lines(packs: list[PackedBatch]) -> list[str]:
     return [key.rpartition("/")[0] for pack in packs for key in pack.keys]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(OWN_PROCESS in os.environ, reason="this is that process")
 def test_worker_processes() -> None:
     """The tests that fork, in a fresh interpreter."""

@@ -39,6 +39,7 @@ def write_shard(path: Path, names: list[str], data: bytes | None = None) -> None
             tar.addfile(info, io.BytesIO(data))
 
 
+@pytest.mark.slow
 @needs_energon
 def test_released_layout(tmp_path: Path) -> None:
     write_records(tmp_path / "big.jsonl", 30)

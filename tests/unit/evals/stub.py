@@ -81,7 +81,7 @@ class Stub:
         bodies: All of them, in order.
         keys: Authorization headers.
         answered: Bodies whose reply was sent completely.
-        most_at_once: Requests under way at one time.
+        most_at_once: Requests being answered at one time.
     """
 
     def __init__(self, answer: Callable[[Body, int], Say]) -> None:
@@ -113,6 +113,11 @@ class Stub:
             self.most_at_once = max(self.most_at_once, self._at_once)
         try:
             say = self.answer(body, before)
+        finally:
+            # Before the reply goes out: who has read it may ask again at once.
+            with self._lock:
+                self._at_once -= 1
+        try:
             if say.hang is not None:
                 say.hang.wait(60)
                 return
@@ -124,9 +129,6 @@ class Stub:
                 self.answered[key] += 1
         except OSError:
             pass  # the client was killed
-        finally:
-            with self._lock:
-                self._at_once -= 1
 
 
 def hash_of(body: Body) -> str:

@@ -214,6 +214,7 @@ def test_settings_that_mean_nothing_are_refused(tmp_path: Path) -> None:
         run(job(tmp_path / "set"), workers=0)
 
 
+@pytest.mark.slow
 def test_a_killed_driver_takes_its_workers_along(tmp_path: Path) -> None:
     """Orphans would go on writing beside the next run."""
     import psutil

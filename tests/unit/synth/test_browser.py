@@ -127,6 +127,7 @@ class TestPages:
         shot = ours.render(PAGE, width=400, height=300)
         assert ours.click(*shot.element("over").point) == "over"
 
+    @pytest.mark.slow
     def test_the_same_page_gives_the_same_bytes(self, ours):
         """Whatever came before it: scales, scrolling and clicks leave no trace."""
         ours.close()
@@ -149,6 +150,7 @@ class TestPages:
         os.killpg(ours._engine._guard.pid, signal.SIGKILL)
         assert ours.render(PAGE, width=400, height=300).element("a").visible
 
+    @pytest.mark.slow
     def test_a_slow_page_is_given_up(self):
         slow = Browser(timeout_s=0.001)
         with pytest.raises(Reject, match="browser_timeout"):
@@ -167,6 +169,7 @@ class TestPages:
         assert pids[0] == pids[1] != pids[2]
 
     # Ray kills the children of a worker, too, but not their children.
+    @pytest.mark.slow
     @pytest.mark.parametrize("first", ["", "os.kill(b._engine._guard.pid, signal.SIGKILL)\n"])
     def test_it_ends_with_its_process(self, first):
         code = (
@@ -211,6 +214,7 @@ def test_one_browser_a_process():
         Browser().click(1, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 @NEEDS
 def test_a_page_is_drawn_in_the_face_it_names_whatever_was_drawn_before():

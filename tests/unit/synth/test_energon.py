@@ -67,6 +67,7 @@ def packs(blend: Path, loader: str, split: str = "train") -> list[Any]:
         made.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("split", ["train", "val"])
 @pytest.mark.parametrize("loader", ["plain", pytest.param("energon", marks=needs_energon)])
 def test_a_mixture_is_read_without_any_preparation(mixture: Path, loader: str, split: str) -> None:
@@ -75,6 +76,7 @@ def test_a_mixture_is_read_without_any_preparation(mixture: Path, loader: str, s
     assert any(pack.pixel_values is not None for pack in found)
 
 
+@pytest.mark.slow
 @needs_energon
 def test_our_index_is_the_one_energon_writes(mixture: Path) -> None:
     for name in ("scenes-2d", "text-maths"):
@@ -88,6 +90,7 @@ def test_our_index_is_the_one_energon_writes(mixture: Path) -> None:
         assert packs(made.metadataset, "energon")
 
 
+@pytest.mark.slow
 @needs_energon
 def test_a_mixture_with_energons_media_index(tmp_path: Path) -> None:
     from megatron.energon import WorkerConfig, load_dataset
@@ -107,6 +110,7 @@ def test_a_mixture_with_energons_media_index(tmp_path: Path) -> None:
 # --- OCR shards ---------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @needs_energon
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
 @pytest.mark.filterwarnings("ignore::FutureWarning")

@@ -65,6 +65,7 @@ def test_workers_do_not_change_a_byte(tmp_path: Path, generator: str) -> None:
     assert source.path.name == "set.jsonl"
 
 
+@pytest.mark.slow
 def test_a_run_killed_twice_ends_with_the_same_bytes(tmp_path: Path) -> None:
     job = {"generator": "scenes-2d", "count": 60, "shard_size": 5}
     run(Job(out=tmp_path / "a" / "set", **job))  # type: ignore[arg-type]

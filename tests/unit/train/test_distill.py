@@ -297,6 +297,7 @@ def one_rank_of_two(rank, world):
     return total, grads, step.rows
 
 
+@pytest.mark.slow
 def test_two_ranks_that_share_a_pack():
     (total, grads, rows), (_, _, other_rows) = run_distributed(one_rank_of_two, 2)
     module = make_pair(dtype=torch.float64)

@@ -184,6 +184,7 @@ class Killed(BaseException):
     """The process ends here."""
 
 
+@pytest.mark.slow
 def test_killed_at_any_point_of_writing(
     tmp_path: Path, world: World, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:

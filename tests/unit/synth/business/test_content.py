@@ -235,6 +235,7 @@ def shape(node: Any) -> Any:
     return []
 
 
+@pytest.mark.slow
 def test_every_family_has_eight_templates_of_its_own(generator: BusinessGenerator) -> None:
     """Trees without texts: many for each family, hardly one of two families."""
     shapes: dict[str, set[str]] = {}

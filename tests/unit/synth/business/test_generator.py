@@ -33,6 +33,7 @@ def forms() -> list[Sample]:
     return made(create(FORMS), 24)
 
 
+@pytest.mark.slow
 def test_samples_are_sound(samples: list[Sample], forms: list[Sample]) -> None:
     for sample in (*samples, *forms):
         check_sample(sample)
@@ -174,10 +175,12 @@ def test_golden_documents(golden: Callable[[str, Any], None]) -> None:
     golden("synth/business.json", found)
 
 
+@pytest.mark.slow
 def test_hash_seeds_do_not_matter() -> None:
     check_hash_seeds("nanovl.synth.business.generator", json.dumps(TYPST), "range(6)")
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 @pytest.mark.skipif(
     not all(r.is_there for r in BROWSER),
@@ -194,6 +197,7 @@ def test_browser_pages_are_sound_and_repeatable() -> None:
     assert again.gt == first[0].gt
 
 
+@pytest.mark.slow
 def test_scans_keep_their_fields() -> None:
     generator = create_scan(TYPST)
     assert generator.name == "business-scan"

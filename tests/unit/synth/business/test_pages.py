@@ -44,6 +44,7 @@ def plans(per_family: int, **settings: object) -> Iterator[Made]:
             yield generator.plan(Streams(seed))
 
 
+@pytest.mark.slow
 def test_fields_hold_their_text_in_the_pdf() -> None:
     """Every box of a field has exactly the characters that a PDF reader finds there."""
     pdfplumber = pytest.importorskip("pdfplumber")
@@ -78,6 +79,7 @@ def test_fields_hold_their_text_in_the_pdf() -> None:
     assert checked > 500
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 @needs_browser
 def test_fields_hold_their_text_in_the_browser() -> None:

@@ -96,6 +96,7 @@ def test_heights_are_values_times_pixels(render: Callable[[Chart], Drawn]) -> No
         assert height == pytest.approx(chart.series[0].values[mark.index] * drawn.pixels, abs=1)
 
 
+@pytest.mark.slow
 def test_samples_are_sound(generator: ChartsGenerator) -> None:
     samples = made(generator, 60)
     for sample in samples:
@@ -103,6 +104,7 @@ def test_samples_are_sound(generator: ChartsGenerator) -> None:
     check_others_fail(samples)
 
 
+@pytest.mark.slow
 def test_yes_and_no_are_even() -> None:
     samples = made(create_drawn({"questions": 8, "forms": 0}), 150)
     assert 0.42 < yes_share(samples) < 0.58

@@ -114,6 +114,7 @@ class TestVega:
                     assert mark.box[3] == pytest.approx(drawn.plot[3], abs=2)
             assert chart.series
 
+    @pytest.mark.slow
     def test_samples_are_sound(self) -> None:
         samples = made(create_vega({}), 40)
         for sample in samples:
@@ -172,6 +173,7 @@ def test_both_sides_of_a_dual_chart_are_read_on_their_axis() -> None:
                 assert up == pytest.approx((value - side.low) * picture.pixels, abs=1.5)
 
 
+@pytest.mark.slow
 @NEEDS_MATPLOTLIB
 def test_dual_charts_are_asked_about() -> None:
     samples = made(create({"kinds": ["dual"], "panels": 0.0, "questions": 5}), 20)

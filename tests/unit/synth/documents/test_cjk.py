@@ -51,6 +51,7 @@ def _fonts() -> tuple[object, ...]:
     return found
 
 
+@pytest.mark.slow
 def test_lines_neither_begin_with_closing_marks_nor_cut_latin_words() -> None:
     family = _fonts()[0]
     used = pen((family,), 16.0)  # type: ignore[arg-type]
@@ -68,6 +69,7 @@ def test_lines_neither_begin_with_closing_marks_nor_cut_latin_words() -> None:
         assert all(not line.endswith("\u300a") for line in said)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_pages_and_lines_hold_together(script: str) -> None:
     _fonts()

@@ -68,6 +68,7 @@ def check(sample: Sample) -> None:
     assert len(sample_records(sample)) == len(sample.tasks)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(RANDOM))
 def test_random_text_samples_hold_together(name: str) -> None:
     generator = RANDOM[name]({})
@@ -106,6 +107,7 @@ def test_difficulty_goes_from_a_word_to_a_page() -> None:
     assert heights[0] > heights[4]
 
 
+@pytest.mark.slow
 def test_scenes_come_in_all_layouts() -> None:
     tags = {t for s in samples(ocr_scene(PLAIN), 30) for t in s.tags}
     assert {"layout:sheet", "layout:receipt", "layout:sign"} <= tags

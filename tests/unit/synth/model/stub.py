@@ -101,6 +101,11 @@ class Stub:
             self.most_at_once = max(self.most_at_once, self._at_once)
         try:
             say = self.answer(body, before)
+        finally:
+            # Before the reply goes out: who has read it may ask again at once.
+            with self._lock:
+                self._at_once -= 1
+        try:
             if say.hang is not None:
                 say.hang.wait(60)
                 return
@@ -115,9 +120,6 @@ class Stub:
                 self.answered.append(key)
         except OSError:
             pass  # the client was killed
-        finally:
-            with self._lock:
-                self._at_once -= 1
 
 
 @contextmanager

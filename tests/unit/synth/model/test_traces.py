@@ -282,6 +282,7 @@ def test_impossible_settings_are_refused(notes: Path) -> None:
     assert expected_use(notes, TraceSettings(samples=3))[:2] == (6, 18)
 
 
+@pytest.mark.slow
 def test_the_command_killed_and_continued(notes: Path, tmp_path: Path) -> None:
     words = [sys.executable, "-m", "nanovl", "synth", "traces", str(notes)]
     more = ["--model", "stub", "--samples", "3", "judge=false", "off_share=1", "--parallel", "2"]

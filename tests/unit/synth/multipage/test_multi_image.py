@@ -191,6 +191,7 @@ def test_pictures_of_a_group_are_told_apart() -> None:
                 assert f'"{title}"' in task.question
 
 
+@pytest.mark.slow
 def test_yes_and_no_are_even() -> None:
     kinds = ["table-versions", "page-versions", "chart-versions", "table-chart"]
     assert 0.38 < yes_share(made(create({**PLAIN, "kinds": kinds}), 120)) < 0.62

@@ -46,6 +46,7 @@ def page_text(sample: Sample, page: int) -> str:
     return " ".join(" ".join(words).split())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_samples_are_sound(kind: str) -> None:
     samples = made(only(kind), 12)
@@ -106,6 +107,7 @@ def test_headings_begin_on_their_pages_and_contents_agree() -> None:
     assert seen > 20
 
 
+@pytest.mark.slow
 def test_sums_and_extremes_follow_from_the_facts() -> None:
     seen = set()
     generators = [only(k, tasks=14) for k in ("invoices", "slides", "report", "statement")]
@@ -141,6 +143,7 @@ def test_sums_and_extremes_follow_from_the_facts() -> None:
     assert seen >= {"sum_all", "sum", "difference", "most", "least", "is_larger"}
 
 
+@pytest.mark.slow
 def test_invoices_and_statements_close() -> None:
     for sample in made(only("invoices", max_pages=12), 6):
         totals = [f["number"] for f in sample.gt["facts"] if f["relation"] == "total"]
@@ -158,6 +161,7 @@ def test_invoices_and_statements_close() -> None:
         assert opening[1:] == closing[:-1]
 
 
+@pytest.mark.slow
 def test_tables_go_on_with_their_head_and_rows_in_order() -> None:
     spanning = 0
     for sample in made(only("statement", min_pages=5, max_pages=14, tasks=20), 8):
@@ -183,6 +187,7 @@ def test_tables_go_on_with_their_head_and_rows_in_order() -> None:
     assert spanning >= 2
 
 
+@pytest.mark.slow
 def test_references_lead_where_they_say() -> None:
     seen = set()
     for sample in made(only("paper", tasks=20, min_pages=4, max_pages=8), 9):
@@ -209,6 +214,7 @@ def test_references_lead_where_they_say() -> None:
     assert len(seen) == 3
 
 
+@pytest.mark.slow
 def test_what_is_not_stated_is_nowhere() -> None:
     seen = 0
     for kind in ("invoices", "report"):
@@ -247,6 +253,7 @@ def test_records_label_pages_and_hold_conversations() -> None:
     assert kinds == {"text", "dialogue", "labels"}
 
 
+@pytest.mark.slow
 def test_length_follows_the_settings() -> None:
     long = only("report", min_pages=10, max_pages=14, max_tokens=0)
     sample = make(long, 1)

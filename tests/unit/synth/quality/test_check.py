@@ -363,6 +363,7 @@ def test_real_data_passes_and_the_filter_keeps_it(tmp_path: Path, generator: str
         assert (new / path).read_bytes() == (folder / path).read_bytes()
 
 
+@pytest.mark.slow
 def test_the_command_line(tmp_path: Path) -> None:
     folder = dataset(tmp_path / "set", [*sound(3), sample(3, **PLANTED["email"])])
     words = [sys.executable, "-m", "nanovl", "synth"]

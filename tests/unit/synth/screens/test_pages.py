@@ -125,6 +125,7 @@ class TestPages:
                     seen += 1
         assert seen > 2
 
+    @pytest.mark.slow
     def test_samples_hold_together(self):
         samples = made(create("html-pages"), 20)
         for sample in samples:
@@ -139,6 +140,7 @@ class TestPages:
                 assert orders == sorted(orders)
         check_others_fail(samples)
 
+    @pytest.mark.slow
     def test_pieces_that_are_cut_are_not_shown(self):
         hidden = 0
         for sample in made(create("html-pages", {"kinds": ["encyclopaedia"]}), 8):

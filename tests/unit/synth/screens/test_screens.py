@@ -150,6 +150,7 @@ def samples():
 @pytest.mark.browser
 @NEEDS
 class TestSamples:
+    @pytest.mark.slow
     def test_samples_hold_together(self, samples):
         for sample in samples:
             check_sample(sample)
@@ -183,6 +184,7 @@ class TestSamples:
                     assert task.task in ("ui_ocr",) or min(wide, high) >= 8, task
         assert checked > 20
 
+    @pytest.mark.slow
     def test_every_word_stands_out_from_its_ground(self):
         """Contrast of at least 2 between the darkest and lightest tenth of every word's box."""
         generator = create("screens", {"pairs": 0.0, "overlays": 0.0, "image": "png"})
@@ -201,6 +203,7 @@ class TestSamples:
                 words += 1
         assert words > 500
 
+    @pytest.mark.slow
     def test_yes_is_about_as_often_right_as_no(self):
         families = ["form", "login", "phone", "settings"]
         generator = create("screens", {"pairs": 0.0, "tasks": 14, "families": families})
@@ -251,6 +254,7 @@ def _clicks(count: int) -> int:
     return right - done
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 @NEEDS
 def test_clicking_the_answer_triggers_the_element():
@@ -264,6 +268,7 @@ def test_clicking_two_hundred_answers_triggers_all_elements():
     assert _clicks(200) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 @NEEDS
 def test_phrases_fit_one_element_only():
@@ -285,6 +290,7 @@ def test_phrases_fit_one_element_only():
     assert {"text", "icon", "position", "function", "relation"} <= kinds
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 @pytest.mark.parametrize("module", ["generator", "pages"])
 @NEEDS

@@ -43,6 +43,7 @@ def test_samples_are_sound(generator: TablesGenerator) -> None:
     assert {"table_lookup", "table_sum", "table_box"} <= {t.task for s in samples for t in s.tasks}
 
 
+@pytest.mark.slow
 def test_yes_and_no_are_even() -> None:
     asking = create({**PLAIN, "questions": 11, "transcriptions": 0, "most_rows": 6})
     assert 0.38 < yes_share(made(asking, 200)) < 0.62

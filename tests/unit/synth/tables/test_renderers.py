@@ -72,6 +72,7 @@ def generator(name: str) -> TablesGenerator:
 @pytest.mark.browser
 @NEEDS_BROWSER
 class TestHtml:
+    @pytest.mark.slow
     def test_samples_are_sound(self) -> None:
         samples = made(generator("html"), 30)
         for sample in samples:

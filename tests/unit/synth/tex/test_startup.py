@@ -82,6 +82,7 @@ def _files(folder: Path) -> dict[str, int]:
 class TestQuickFiles:
     pytestmark = needs_engine
 
+    @pytest.mark.slow
     def test_made_once_and_again_when_the_installation_changes(
         self, own_home: Path, tmp_path: Path
     ) -> None:
@@ -100,6 +101,7 @@ class TestQuickFiles:
         assert mark.read_text().splitlines() == [version, first, *rest]
         assert _files(start_folder()) != made
 
+    @pytest.mark.slow
     def test_stored_modules_are_those_the_engine_makes(
         self, own_home: Path, tmp_path: Path
     ) -> None:
@@ -114,6 +116,7 @@ class TestQuickFiles:
         said = [s for s in result.output.splitlines() if s.startswith(("SAME", "FORMS", "NFD"))]
         assert said == [*(f"SAME {name} true" for name in _MODULES), "FORMS true", "NFD true"]
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("isolate", [True, False], ids=["isolated", "guarded"])
     def test_a_job_cannot_write_or_replace_them(
         self, own_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, isolate: bool

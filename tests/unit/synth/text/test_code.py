@@ -186,6 +186,7 @@ def test_golden(golden: Callable[[str, Any], None]) -> None:
     golden("synth/text-code.json", shown(sample))
 
 
+@pytest.mark.slow
 def test_hash_seeds_do_not_matter() -> None:
     for family in ("write", "program", "state"):
         settings = json.dumps({"families": {family: 1.0}})

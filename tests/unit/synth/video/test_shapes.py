@@ -222,6 +222,7 @@ def test_answers_by_hand() -> None:
         assert answer("color_at") in {"red", "green"}
 
 
+@pytest.mark.slow
 def test_samples_are_sound() -> None:
     samples = made(ShapesGenerator(SMALL), 40)
     for sample in samples:
@@ -229,6 +230,7 @@ def test_samples_are_sound() -> None:
     check_others_fail(samples)
 
 
+@pytest.mark.slow
 def test_cards_interrupt_quiet_moments() -> None:
     generator = ShapesGenerator(ShapesConfig(min_s=12, max_s=16, card=1.0, sizes=((256, 256),)))
     cards = 0

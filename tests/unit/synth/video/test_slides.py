@@ -27,6 +27,7 @@ needs_espeak = pytest.mark.skipif(
 )
 
 
+@pytest.mark.slow
 def test_samples_are_sound() -> None:
     samples = made(SlidesGenerator(SILENT), 8)
     for sample in samples:
@@ -59,6 +60,7 @@ def test_points_come_up_when_they_are_said() -> None:
                 assert before.std() < 12 < after.std()
 
 
+@pytest.mark.slow
 def test_some_things_are_said_wrongly_and_some_only_said() -> None:
     talks = [SlidesGenerator(SILENT).generate(k, Streams(k)) for k in range(20)]
     points = [p for t in talks for s in t.gt["slides"] for p in s["points"]]
@@ -77,6 +79,7 @@ def test_times_do_not_need_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
         generator.requires[0].check()
 
 
+@pytest.mark.slow
 @needs_espeak
 def test_sound_and_silence_have_the_same_pictures() -> None:
     settings = {"max_slides": 3, "sizes": [[480, 360]]}

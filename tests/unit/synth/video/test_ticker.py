@@ -18,6 +18,7 @@ from tests.unit.synth.checks import check_hash_seeds, made, make
 from tests.unit.synth.video.video_checks import check_others_fail, check_video, shown
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_samples_are_sound(family: str) -> None:
     samples = made(TickerGenerator(TickerConfig(families=(family,), max_s=15)), 12)
@@ -38,6 +39,7 @@ def test_samples_are_sound(family: str) -> None:
     check_others_fail(samples)
 
 
+@pytest.mark.slow
 def test_answers_follow_from_the_log() -> None:
     checked = 0
     for sample in made(TickerGenerator(TickerConfig(tasks=8)), 40):
