@@ -41,11 +41,13 @@ class RequestFailed(BackendError):
     Args:
         reason: Short name for counts, such as "http_500" or "timeout".
         message: What happened.
+        retries: Tries before the last one.
     """
 
-    def __init__(self, reason: str, message: str) -> None:
+    def __init__(self, reason: str, message: str, retries: int = 0) -> None:
         super().__init__(message)
         self.reason = reason
+        self.retries = retries
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,7 +199,8 @@ class ChatEndpoint:
                     return _with(found, retries=attempt, seconds=seconds)
                 trouble = found
             if trouble.is_final or attempt >= self.patience.retries:
-                raise RequestFailed(trouble.reason, f"{trouble.message} (tries: {attempt + 1})")
+                message = f"{trouble.message} (tries: {attempt + 1})"
+                raise RequestFailed(trouble.reason, message, retries=attempt)
             self._pause(stop, trouble.wait_s or self.patience.wait_s(attempt, key))
             attempt += 1
 

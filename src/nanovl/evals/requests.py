@@ -183,11 +183,13 @@ class Failure:
         kind: Short name for counts: "InputError", "http_500", "timeout".
         message: What happened.
         traceback: Where, "" when that says nothing.
+        retries: Tries before the last one.
     """
 
     kind: str
     message: str
     traceback: str = ""
+    retries: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -356,7 +358,12 @@ def failure_of(error: BaseException) -> Failure:
     """An exception as something that can be stored."""
     where = "".join(traceback.format_exception(error))
     kind = str(getattr(error, "reason", "") or type(error).__name__)
-    return Failure(kind=kind, message=str(error)[:2000], traceback=where[-_TRACEBACK_CHARS:])
+    return Failure(
+        kind=kind,
+        message=str(error)[:2000],
+        traceback=where[-_TRACEBACK_CHARS:],
+        retries=int(getattr(error, "retries", 0)),
+    )
 
 
 def response_of(

@@ -265,6 +265,7 @@ def _ask(
             if answered.failure is not None:
                 counts.failed += 1
                 kind = answered.failure.kind
+                totals.retries += answered.failure.retries
                 totals.reasons[kind] = totals.reasons.get(kind, 0) + 1
                 # A question that cannot be asked says nothing about the next one.
                 in_a_row += kind != InputError.__name__

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -167,6 +167,7 @@ def budget_sweep(folder: RunFolder, budgets: Sequence[int], *, level: str = "rul
     places = [_budget_name(b) for b in budgets]
     rows: list[list[Cell]] = []
     lines: list[Series] = []
+    errors = _errors(folder)
     for name in folder.benchmarks():
         scored = _by_setting(folder, name, level)
         responses = _responses(folder, name)
@@ -190,8 +191,7 @@ def budget_sweep(folder: RunFolder, budgets: Sequence[int], *, level: str = "rul
                     100 * found.truncated,
                 ]
             )
-        lower = bool(read_summary(folder, name).get("lower_is_better"))
-        lines.append(_budget_line(name, values, settings, lower))
+        lines.append(_budget_line(name, values, settings, name in errors))
     table = Table(
         title="Reasoning budget",
         columns=(
@@ -208,8 +208,24 @@ def budget_sweep(folder: RunFolder, budgets: Sequence[int], *, level: str = "rul
     return Sweep(
         name="budget",
         tables=[table],
-        charts=[line_chart("Score by reasoning budget", places, lines, "%")],
+        charts=_charts("by reasoning budget", places, lines, errors),
     )
+
+
+def _errors(folder: RunFolder) -> set[str]:
+    """Benchmarks of a scored run whose number is an error: lower is better."""
+    return {n for n in folder.benchmarks() if read_summary(folder, n).get("lower_is_better")}
+
+
+def _charts(
+    title: str, places: Sequence[str], lines: Sequence[Series], errors: Collection[str]
+) -> list[str]:
+    """Scores and errors in charts of their own: up is good in one and bad in the other."""
+    kinds = {
+        f"Scores {title}": [line for line in lines if line.name not in errors],
+        f"Errors {title} (lower is better)": [line for line in lines if line.name in errors],
+    }
+    return [line_chart(name, places, own, "%") for name, own in kinds.items() if own]
 
 
 def _budget_line(
@@ -273,9 +289,7 @@ def evs_sweep(
                 cells += [None, None, None] if line is None else [line.score, *_ends(line)]
             rows.append(cells)
         heads = [h for name in names for h in (name, "low", "high")]
-        tables.append(
-            Table(title="Accuracy by pruning rate", columns=("pruned", *heads), rows=rows)
-        )
+        tables.append(Table(title="Scores by pruning rate", columns=("pruned", *heads), rows=rows))
         series = [
             Series(
                 name=name,
@@ -286,7 +300,7 @@ def evs_sweep(
             )
             for name in names
         ]
-        charts.append(line_chart("Accuracy by pruning rate", places, series, "%"))
+        charts += _charts("by pruning rate", places, series, _errors(folder))
     if speeds:
         tables.append(_speed_table(speeds, hardware))
         charts += _speed_charts(speeds)
@@ -376,7 +390,8 @@ def option_sweep(
         }
         for benchmark in folder.benchmarks()
     }
-    return _side_by_side("tiling", f"Scores by {name}", [str(v) for v in values], found)
+    labels = [str(value) for value in values]
+    return _side_by_side("tiling", f"by {name}", labels, found, _errors(folder))
 
 
 def runs_table(
@@ -401,12 +416,14 @@ def runs_table(
         InputError: A run was not scored.
     """
     found: dict[str, dict[str, Line]] = {}
+    errors: set[str] = set()
     for label, folder in runs.items():
+        errors |= _errors(folder)
         for benchmark in folder.benchmarks():
             line = _by_setting(folder, benchmark, level, profile).get(setting)
             if line is not None:
                 found.setdefault(benchmark, {})[label] = line
-    return _side_by_side(name, f"Scores by {name}, {setting}", list(runs), found, paper)
+    return _side_by_side(name, f"by {name}, {setting}", list(runs), found, errors, paper)
 
 
 def _side_by_side(
@@ -414,6 +431,7 @@ def _side_by_side(
     title: str,
     labels: Sequence[str],
     found: Mapping[str, Mapping[str, Line]],
+    errors: Collection[str],
     paper: Mapping[str, Mapping[str, float | None]] | None = None,
 ) -> Sweep:
     rows: list[list[Cell]] = []
@@ -425,7 +443,7 @@ def _side_by_side(
             cells.append(None if line is None else line.score)
             if paper is not None:
                 cells.append((paper.get(benchmark) or {}).get(label))
-            if line is not None and len(lines) == len(labels):
+            if line is not None and len(lines) == len(labels) and benchmark not in errors:
                 sums.setdefault(label, []).append(line.score)
         halves = [
             (line.interval.high - line.interval.low) / 2 for line in lines.values() if line.interval
@@ -439,21 +457,22 @@ def _side_by_side(
             average += [None] if paper is not None else []
         rows.append([*average, None])
     table = Table(
-        title=title,
+        title=f"Scores {title}",
         columns=("benchmark", *heads, "95 % half-width"),
         rows=rows,
         digits=2,
         notes=(
-            "The average is over benchmarks that every column has. Differences smaller than the "
-            "half-width are no differences; compare runs on the same items with nanovl eval "
-            "compare.",
+            "The average is over benchmarks that every column has, errors left out. Differences "
+            "smaller than the half-width are no differences; compare runs on the same items with "
+            "nanovl eval compare.",
+            *((f"Errors, lower is better: {', '.join(sorted(errors))}.",) if errors else ()),
         ),
     )
     series = [
         Series(name=b, values=[lines[x].score if x in lines else None for x in labels])
         for b, lines in found.items()
     ]
-    return Sweep(name=name, tables=[table], charts=[line_chart(title, labels, series, "%")])
+    return Sweep(name=name, tables=[table], charts=_charts(title, labels, series, errors))
 
 
 # --- reading ------------------------------------------------------------------------------------

@@ -210,7 +210,10 @@ def test_failures_are_stored_and_tried_again(tmp_path: Path) -> None:
     assert (totals.sum("answered"), totals.sum("failed"), totals.sum("left")) == (3, 2, 2)
     assert totals.reasons == {"http_500": 2}
     errors = [line["error"] for line in lines_of(tmp_path) if "error" in line]
-    assert errors == [{"kind": "http_500", "message": "no luck", "traceback": "here"}] * 2
+    assert (
+        errors
+        == [{"kind": "http_500", "message": "no luck", "traceback": "here", "retries": 0}] * 2
+    )
     broken.clear()
     second = FakeAnswerer(say)
     totals = generate(folder, jobs, second)
@@ -487,6 +490,8 @@ def test_an_endpoint_with_trouble_ends_with_clear_totals(tmp_path: Path) -> None
             return Say(hang=over) if number == 3 else Say(raw=b"<oops>")
         if number == 4:
             return Say(status=400, text="refused")
+        if number == 9:
+            return Say(status=503)
         return Say(text=str(number))
 
     patience = Patience(timeout_s=0.5, retries=4, first_wait_s=0.001)
@@ -496,19 +501,19 @@ def test_an_endpoint_with_trouble_ends_with_clear_totals(tmp_path: Path) -> None
             folder = RunFolder(tmp_path)
             jobs = [Job(task=task(30), settings=[OFF])]
             totals = generate(folder, jobs, EndpointAnswerer(endpoint, parallel=4))
-            assert (totals.sum("wanted"), totals.sum("answered")) == (30, 29)
-            assert totals.reasons == {"http_400": 1}
-            assert totals.sum("left") == 1
-            # 6 x 429, 6 x 2 x 500, 6 x no reply
-            assert totals.retries == 6 + 12 + 6
+            assert (totals.sum("wanted"), totals.sum("answered")) == (30, 28)
+            assert totals.reasons == {"http_400": 1, "http_503": 1}
+            assert totals.sum("left") == 2
+            # 6 x 429, 6 x 2 x 500, 6 x no reply, and what was tried in vain
+            assert totals.retries == 6 + 12 + 6 + 4
             assert stub.count == 30 + totals.retries
             again = generate(folder, jobs, EndpointAnswerer(endpoint))
-            assert (again.sum("kept"), again.sum("failed")) == (29, 1)
+            assert (again.sum("kept"), again.sum("failed")) == (28, 2)
             over.set()
     finally:
         over.set()
     rows = [json.loads(line) for line in folder.responses("sums").read_bytes().splitlines()]
     assert Counter(r["sample"] for r in rows if "text" in r) == Counter(
-        str(i) for i in range(30) if i != 4
+        str(i) for i in range(30) if i not in (4, 9)
     )
-    assert [r["sample"] for r in rows if "error" in r] == ["4", "4"]
+    assert sorted(r["sample"] for r in rows if "error" in r) == ["4", "4", "9", "9"]
