@@ -15,10 +15,11 @@ import queue
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import lru_cache
@@ -42,6 +43,7 @@ PROGRAMS = (
     "chrome-headless-shell",
 )
 _START_S = 40.0
+_FRAMES = 2
 _PURPOSE = "laying out web pages"
 # Quiet, without GPU and network, and with the same pixels on every machine.
 _FLAGS = (
@@ -68,11 +70,21 @@ _FLAGS = (
     "--force-color-profile=srgb",
     "--hide-scrollbars",
     "--host-resolver-rules=MAP * ~NOTFOUND",
+    "--lang=en-US",
     "--metrics-recording-only",
     "--mute-audio",
     "--no-pings",
     "--password-store=basic",
     "--use-mock-keychain",
+)
+# Frames are drawn when asked for, and then completely. Otherwise the timing decides whether a page
+# is also drawn while it is being laid out, and once in some hundred pages edges of shapes that were
+# drawn before come out a level or two apart.
+_FRAME_FLAGS = (
+    "--enable-begin-frame-control",
+    "--run-all-compositor-stages-before-draw",
+    "--disable-new-content-rendering-timeout",
+    "--disable-checker-imaging",
 )
 # Chromium cannot draw Type 1 and bitmap fonts. Where a family has such files beside usable ones,
 # which of them it is given depends on what it drew before, and so does what replaces them.
@@ -118,6 +130,11 @@ def executable() -> str | None:
     return None
 
 
+def _can_draw_on_demand() -> bool:
+    """Whether frames can be asked for: the headless shell can, but not on a Mac."""
+    return "headless" in Path(executable() or "").name and sys.platform != "darwin"
+
+
 @dataclass(frozen=True, kw_only=True)
 class _AnyBrowser(Requirement):
     """One of several programs."""
@@ -152,8 +169,10 @@ class Engine:
 
     def __init__(self) -> None:
         self._jobs: queue.Queue[tuple[Callable[[Engine], Any], Future[Any]] | None] = queue.Queue()
+        self._draws_on_demand = _can_draw_on_demand()
         self._guard, self._profile, endpoint = _start()
         self._scale = 1.0
+        self._window = (0, 0)
         self._ready: Future[None] = Future()
         self._thread = threading.Thread(
             target=self._serve, args=(endpoint,), name="nanovl-browser", daemon=True
@@ -213,18 +232,18 @@ class Engine:
         try:
             with sync_playwright() as playwright:
                 chromium = playwright.chromium.connect_over_cdp(endpoint)
-                context = chromium.new_context(
-                    no_viewport=True,
-                    offline=True,
-                    locale="en-US",
-                    timezone_id="UTC",
-                    color_scheme="light",
-                    reduced_motion="reduce",
-                    accept_downloads=False,
-                    service_workers="block",
-                )
+                context = chromium.contexts[0]
+                context.set_offline(True)
                 context.route("**/*", lambda route: route.abort())
-                self._page = context.new_page()
+                browser_session = chromium.new_browser_cdp_session()
+                browser_session.send("Browser.setDownloadBehavior", {"behavior": "deny"})
+                with context.expect_page(timeout=1000 * _START_S) as coming:
+                    window: dict[str, Any] = {"url": "about:blank"}
+                    if self._draws_on_demand:
+                        window["enableBeginFrameControl"] = True
+                    browser_session.send("Target.createTarget", window)
+                self._page = coming.value
+                self._page.emulate_media(color_scheme="light", reduced_motion="reduce")
                 self._session = context.new_cdp_session(self._page)
                 self._ready.set_result(None)
                 while (job := self._jobs.get()) is not None:
@@ -265,11 +284,21 @@ class Engine:
         found: dict[str, Any] = self._page.evaluate(_script())
         return found
 
-    def _size(self, width: int, height: int, scale: float) -> None:
-        self._session.send(
-            "Emulation.setDeviceMetricsOverride",
-            {"width": width, "height": height, "deviceScaleFactor": scale, "mobile": False},
-        )
+    def _size(
+        self, width: int, height: int, scale: float, seen: Mapping[str, float] | None = None
+    ) -> None:
+        """The window in CSS pixels, and the part of the page that frames show."""
+        self._window = (width, height)
+        settings: dict[str, Any] = {
+            "width": width,
+            "height": height,
+            "deviceScaleFactor": scale,
+            "mobile": False,
+        }
+        if self._draws_on_demand:
+            seen = seen or {"x": 0, "y": 0, "width": width, "height": height}
+            settings["viewport"] = {**seen, "scale": 1}
+        self._session.send("Emulation.setDeviceMetricsOverride", settings)
 
     def picture(self, area: Sequence[float], image: Format, quality: int) -> bytes:
         """The window, or an area of it, as a file."""
@@ -279,9 +308,21 @@ class Engine:
         x0, y0, x1, y1 = area
         # The protocol wants places in the page, ours are in the window.
         left, top = self._page.evaluate("[window.scrollX, window.scrollY]")
-        clip = {"x": left + x0, "y": top + y0, "width": x1 - x0, "height": y1 - y0, "scale": 1}
-        found = self._session.send("Page.captureScreenshot", {**settings, "clip": clip})
-        return base64.b64decode(found["data"])
+        clip = {"x": left + x0, "y": top + y0, "width": x1 - x0, "height": y1 - y0}
+        if not self._draws_on_demand:
+            settings["clip"] = {**clip, "scale": 1}
+            return base64.b64decode(self._session.send("Page.captureScreenshot", settings)["data"])
+        is_cut = tuple(clip.values()) != (0, 0, *self._window)
+        if is_cut:
+            self._size(*self._window, self._scale, clip)
+        for _ in range(_FRAMES):  # the first brings sizes and contents, the next one shows them
+            self._session.send("HeadlessExperimental.beginFrame", {})
+        found = self._session.send("HeadlessExperimental.beginFrame", {"screenshot": settings})
+        if is_cut:
+            self._size(*self._window, self._scale)
+        if "screenshotData" not in found:
+            raise Lost("the browser drew nothing")
+        return base64.b64decode(found["screenshotData"])
 
     def click(self, x: float, y: float) -> str:
         """See `Browser.click`."""
@@ -306,6 +347,8 @@ def _start() -> tuple[subprocess.Popen[bytes], str, str]:
         flags.append("--no-sandbox")  # Chromium's own sandbox refuses to work for root
     if "headless" not in Path(program).name:
         flags.append("--headless=new")
+    if _can_draw_on_demand():
+        flags += _FRAME_FLAGS
     guard = subprocess.Popen(
         ["/bin/sh", "-c", _GUARD, "sh", profile, program, *flags, "about:blank"],
         stdin=subprocess.PIPE,

@@ -245,3 +245,35 @@ def test_a_page_is_drawn_in_the_face_it_names_whatever_was_drawn_before():
     assert len(found) >= len(weights)
     # "Lato" comes as "Lato Light" at weight 300.
     assert [entry for entry in found if not entry[2].startswith(entry[0])] == []
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+@NEEDS
+@pytest.mark.skipif(
+    not browser_process._can_draw_on_demand(), reason="this browser draws when it likes"
+)
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"width": 400, "height": 300},
+        {"width": 400, "height": 300, "scale": 2.0, "scroll": 500},
+        {"width": 300, "height": 200, "scale": 1.5, "scroll": 100, "clip": "p5"},
+        {"width": 300, "clip": "p7"},
+        {"width": 300},
+        {"width": 400, "height": 300, "image": "jpg", "quality": 80},
+    ],
+    ids=["window", "scrolled", "scrolled-clip", "clip", "page", "jpg"],
+)
+def test_frames_on_demand_show_what_any_frame_shows(asked, monkeypatch) -> None:
+    lines = "".join(
+        f'<p data-gt="p{k}" style="color:hsl({k * 37 % 360},80%,40%)">line {k}</p>'
+        for k in range(60)
+    )
+    data = []
+    for on_demand in (True, False):
+        monkeypatch.setattr(browser_process, "_can_draw_on_demand", lambda on=on_demand: on)
+        made = Browser()
+        data.append(made.render(lines, **asked).data)
+        made.close()
+    assert data[0] == data[1]
