@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from nanovl.evals.base import Judge, Level, Metric, Response, Result, Sample, Scored, Verdict
 from nanovl.evals.scoring.edits import check_profile, distance
+from nanovl.evals.scoring.extraction import stated_answer
 from nanovl.evals.scoring.tally import mean_result
 from nanovl.evals.scoring.text import answer_list, collapse_space
 
@@ -62,14 +63,23 @@ class Anls:
         level: Level = "rules",
         judge: Judge | None = None,
     ) -> Verdict:
-        """0 or 0.5 to 1, at every level; None when the sample has no reference."""
-        del level, judge
+        """0 or 0.5 to 1; None when the sample has no reference.
+
+        Level "extended" takes what is stated alone ("The answer is ...", a box, bold).
+        """
+        del judge
         known = [] if sample.answer is None else answer_list(sample.answer)
         if not known:
             reason = "the sample has no reference; hand the answers in where they are scored"
             return Verdict(value=None, extracted=response.text, detail={"reason": reason})
-        best = max(similarity(truth, response.text) for truth in known)
-        return Verdict(value=best if best >= THRESHOLD else 0.0, extracted=response.text)
+        stated = None if level == "rules" else stated_answer(response.text)
+        answer = response.text if stated is None else stated
+        best = max(similarity(truth, answer) for truth in known)
+        return Verdict(
+            value=best if best >= THRESHOLD else 0.0,
+            extracted=answer,
+            level="rules" if stated is None else "extended",
+        )
 
     def aggregate(self, scored: Sequence[Scored]) -> Result:
         """Mean over rows. Unit: 0 to 1."""

@@ -20,6 +20,7 @@ __all__ = [
     "last_line",
     "latex_number",
     "plain_number",
+    "stated_answer",
 ]
 
 _BOX = "\\boxed{"
@@ -89,6 +90,21 @@ def final_answer(text: str) -> str | None:
         return None
     numbers = _NUMBER.findall(line)
     return numbers[-1] if numbers else line
+
+
+def stated_answer(text: str) -> str | None:
+    """The short answer that a text states, where it is more than that answer.
+
+    The last box, what follows the last `answer is`, or the one line there is without its bold marks
+    and full stop. None when nothing of this is there: the text itself is the answer.
+    """
+    box = boxed(text)
+    if box is not None and box.strip():
+        return box.strip()
+    stated = after_answer_marker(text)
+    if stated is None and text.strip() == last_line(text):
+        stated = _bare(text)
+    return stated if stated and stated != text.strip() else None
 
 
 def plain_number(text: str) -> float | None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from nanovl.evals.base import Judge, Level, Metric, Response, Result, Sample, Scored, Verdict
 from nanovl.evals.scoring.edits import check_profile
+from nanovl.evals.scoring.extraction import stated_answer
 from nanovl.evals.scoring.tally import mean_result
 from nanovl.evals.scoring.text import answer_list
 
@@ -62,14 +63,16 @@ class RelaxedAccuracy:
         level: Level = "rules",
         judge: Judge | None = None,
     ) -> Verdict:
-        """1.0 when any reference is met, else 0.0, at every level."""
-        del level, judge
-        answer = response.text.strip()
+        """1.0 when any reference is met, else 0.0; level "extended" takes what is stated alone."""
+        del judge
+        stated = None if level == "rules" else stated_answer(response.text)
+        answer = response.text.strip() if stated is None else stated
         pairs = [(truth, answer) for truth in answer_list(sample.answer)]
         if self.profile == "legacy":
             pairs = [(answer, truth) for truth, answer in pairs]
         right = any(relaxed_equal(truth, given) for truth, given in pairs)
-        return Verdict(value=float(right), extracted=answer)
+        used: Level = "rules" if stated is None else "extended"
+        return Verdict(value=float(right), extracted=answer, level=used)
 
     def aggregate(self, scored: Sequence[Scored]) -> Result:
         """Mean over rows, and by split. Unit: 0 to 1."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from nanovl.evals.base import Judge, Level, Metric, Response, Result, Sample, Scored, Verdict
 from nanovl.evals.scoring.edits import check_profile
+from nanovl.evals.scoring.extraction import stated_answer
 from nanovl.evals.scoring.tally import mean_result
 from nanovl.evals.scoring.text import answer_list, vqa_normalise
 
@@ -61,12 +62,14 @@ class VqaAccuracy:
         level: Level = "rules",
         judge: Judge | None = None,
     ) -> Verdict:
-        """0 to 1, at every level."""
-        del level, judge
+        """0 to 1; level "extended" takes what is stated alone ("The answer is ...", a box)."""
+        del judge
         legacy = self.profile == "legacy"
-        answer = vqa_normalise(response.text, legacy=legacy)
+        stated = None if level == "rules" else stated_answer(response.text)
+        answer = vqa_normalise(response.text if stated is None else stated, legacy=legacy)
         known = [vqa_normalise(text, legacy=legacy) for text in answer_list(sample.answer)]
-        return Verdict(value=vqa_score(answer, known), extracted=answer)
+        used: Level = "rules" if stated is None else "extended"
+        return Verdict(value=vqa_score(answer, known), extracted=answer, level=used)
 
     def aggregate(self, scored: Sequence[Scored]) -> Result:
         """Mean over rows. Unit: 0 to 1."""
