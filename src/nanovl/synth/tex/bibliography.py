@@ -16,12 +16,21 @@ from pathlib import Path
 
 from nanovl.synth.tex.sandbox import Sandbox
 from nanovl.synth.tex.source import Source, strip_comments
+from nanovl.synth.tex.texfiles import tex_files
 
 __all__ = ["Request", "make_bibliography", "make_guess", "read_request"]
 
 _CITE = re.compile(
     r"\\(?:no)?(?:[Cc]ite|[Cc]itep|[Cc]itet|[Cc]iteauthor|[Cc]iteyear(?:par)?|[Cc]itealp|[Cc]itealt|"
     r"onlinecite|shortcite)\*?\s*(?:\[[^\]]*\]\s*){0,2}\{([^{}\\#]+)\}"
+)
+_STYLE = re.compile(r"\\bibliographystyle\s*\{([^{}\\#]+)\}")
+_CLASS = re.compile(r"\\documentclass\s*(?:\[[^\]]*\])?\s*\{\s*([A-Za-z0-9_-]+)\s*\}")
+# Commands that are shown, not done.
+_PRINTED = re.compile(
+    r"\\begin\{(verbatim|Verbatim|lstlisting|alltt)\*?\}.*?\\end\{\1\*?\}|"
+    r"\\verb\*?([^A-Za-z\s*{])[^\n]*?\2",
+    re.DOTALL,
 )
 _INPUT = re.compile(r"\\(?:input|include)\s*\{\s*([^{}\\]+?)\s*\}")
 # Styles that sort: the order of citations does not matter.
@@ -86,14 +95,14 @@ def make_guess(source: Source, sandbox: Sandbox) -> Request | None:
     bbl, aux = work / f"{job}.bbl", work / f"{job}.aux"
     if bbl.exists() or aux.exists() or not source.has_bibliography:
         return None
-    text = _expanded(work, source.text, 0)
+    text = _PRINTED.sub("", _expanded(work, source.text, 0))
     start = text.find("\\begin{document}")
-    style = re.findall(r"\\bibliographystyle\s*\{([^{}\\]+)\}", text)
-    data = re.findall(r"\\bibliography\s*\{([^{}\\]+)\}", text)
+    style = set(_STYLE.findall(text)) or _class_styles(work, text)
+    data = set(re.findall(r"\\bibliography\s*\{([^{}\\]+)\}", text))
     keys = _distinct([k for group in _CITE.findall(text[start:]) for k in group.split(",")])
     if len(style) != 1 or len(data) != 1 or not keys:
         return None
-    asked = Request(style=style[0].strip(), data=_distinct(data[0].split(",")), keys=keys)
+    asked = Request(style=style.pop().strip(), data=_distinct(data.pop().split(",")), keys=keys)
     aux.write_text(
         "\\relax\n"
         + "".join(f"\\citation{{{key}}}\n" for key in keys)
@@ -106,6 +115,20 @@ def make_guess(source: Source, sandbox: Sandbox) -> Request | None:
         bbl.unlink(missing_ok=True)
         return None
     return asked
+
+
+def _class_styles(work: Path, text: str) -> set[str]:
+    """Styles the document's class names, where the document leaves that to it."""
+    match = _CLASS.search(text)
+    if match is None:
+        return set()
+    name = f"{match.group(1)}.cls"
+    path: Path | None = work / name
+    if not (work / name).is_file():
+        (path,) = tex_files(name)
+    if path is None or path.stat().st_size > 4 << 20:
+        return set()
+    return set(_STYLE.findall(strip_comments(path.read_text("utf-8", "replace"))))
 
 
 def _expanded(work: Path, text: str, depth: int) -> str:

@@ -34,6 +34,7 @@ class Need:
 _PROGRAMS = (
     ("lualatex", "texlive-luatex", "compiling sources", True),
     ("kpsewhich", "texlive-binaries", "finding TeX's files", True),
+    ("pdflatex", "texlive-latex-base", "references in a third of the time", False),
     ("bibtex", "texlive-binaries", "bibliographies", True),
     ("bwrap", "bubblewrap", "isolating unread sources", False),
     ("gs", "ghostscript", "PostScript figures", False),

@@ -10,13 +10,11 @@ Source: data synthesis specification, section 3.9.
 from __future__ import annotations
 
 import re
-import subprocess
 import unicodedata
 from functools import cache
-from pathlib import Path
 
-from nanovl.core.errors import BackendError
 from nanovl.synth.tex.sandbox import hooks_folder
+from nanovl.synth.tex.texfiles import tex_files
 
 __all__ = ["UNKNOWN", "glyph_name", "name_text", "opentype_text", "tex_files", "tfm_text"]
 
@@ -42,34 +40,6 @@ _SUFFIXES = (
     "display", "text", "Bigg", "bigg", "Big", "big", "wider", "widest", "wide", "bold",
     "inferior", "superior", "oldstyle", "small", "alt", "v1", "v2", "v3", "ex", "tp", "bt", "mid",
 )  # fmt: skip
-
-
-@cache
-def tex_files(*names: str) -> tuple[Path | None, ...]:
-    """Where the TeX installation keeps some files; None for those it does not have.
-
-    Raises:
-        BackendError: There is no kpsewhich.
-    """
-    try:
-        found = [
-            subprocess.run(
-                ["kpsewhich", *_format(name), name], capture_output=True, text=True, check=False
-            ).stdout.strip()
-            for name in names
-        ]
-    except FileNotFoundError:
-        raise BackendError(
-            "kpsewhich was not found, TeX ground truth needs TeX Live; on Debian and Ubuntu: "
-            "apt install texlive-luatex texlive-latex-extra"
-        ) from None
-    return tuple(Path(line) if line else None for line in found)
-
-
-def _format(name: str) -> list[str]:
-    kinds = {".map": "map", ".enc": "enc files", ".pfb": "type1 fonts", ".tfm": "tfm"}
-    kind = kinds.get(Path(name).suffix)
-    return [f"-format={kind}"] if kind else []
 
 
 @cache
@@ -130,23 +100,27 @@ def _expand(text: str) -> str:
 
 
 @cache
-def _map() -> dict[str, tuple[str | None, str | None]]:
-    """Font name -> (encoding file, font program) of the installation's map."""
+def _map() -> dict[str, str]:
+    """Font name -> its line of the installation's map; the last one counts."""
     (path,) = tex_files("pdftex.map")
-    table: dict[str, tuple[str | None, str | None]] = {}
     if path is None:
-        return table
-    for line in path.read_text("latin-1").splitlines():
-        if not line or line[0] in "% *#;":
-            continue
-        encoding = program = None
-        for word in re.findall(r"<+\s*\[?\s*([^\s<]+)", line):
-            if word.lower().endswith(".enc"):
-                encoding = word
-            else:
-                program = word
-        table[line.split(None, 1)[0]] = (encoding, program)
-    return table
+        return {}
+    lines = path.read_text("latin-1").split("\n")
+    return {line.split(None, 1)[0]: line for line in lines if line and line[0] not in " \t%*#;"}
+
+
+def _map_entry(font: str) -> tuple[str | None, str | None]:
+    """(encoding file, font program) the map names for a font.
+
+    The map has tens of thousands of lines and a document a dozen fonts: no other line is read.
+    """
+    encoding = program = None
+    for word in re.findall(r"<+\s*\[?\s*([^\s<]+)", _map().get(font, "")):
+        if word.lower().endswith(".enc"):
+            encoding = word
+        else:
+            program = word
+    return encoding, program
 
 
 @cache
@@ -186,7 +160,7 @@ def _vector(font: str) -> dict[int, str]:
     """Code -> glyph name of a classic TeX font."""
     if font in _MISNAMED:
         return _vector(_MISNAMED[font])
-    encoding, program = _map().get(font, (None, None))
+    encoding, program = _map_entry(font)
     if encoding:
         return _encoding_file(encoding)
     if program:

@@ -8,6 +8,7 @@ Source: data synthesis specification, section 3.10.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from nanovl.synth.tex.mathsymbols import SEQUENCES
 
@@ -26,6 +27,8 @@ __all__ = [
 _OPEN_STACK = r"\\begin\{(?:array\}\{c|gathered)\}"
 _CLOSE_STACK = r"\\end\{(?:array|gathered)\}"
 _OVER = r"\\overset\{([^{}]*)\}\{(?:\\displaystyle)?"
+# Without one of these nothing can be put together.
+_LAST_PIECES = frozenset(pattern[-1] for pattern, _ in SEQUENCES)
 _BAR = r"(?:-|\{-\})*"  # of an arrow as long as it must be
 # Symbols the kernel stacks out of others, put back.
 _REWRITES = tuple(
@@ -107,6 +110,7 @@ def binomials(parts: list[str]) -> list[str]:
     return out
 
 
+@lru_cache(maxsize=1 << 14)
 def _unclassed(part: str) -> str:
     """A symbol without the class it was given for the place it stands in."""
     match = re.fullmatch(r"\\math(?:rel|bin|op|ord)\{(\\?[A-Za-z]+|[^A-Za-z\\])\}|\{(.)\}", part)
@@ -115,14 +119,16 @@ def _unclassed(part: str) -> str:
 
 def sequences(parts: list[str]) -> list[str]:
     """Put commands back together that the kernel builds from pieces."""
-    changed = True
+    plain = [_unclassed(part) for part in parts]
+    changed = not _LAST_PIECES.isdisjoint(plain)
     while changed and len(parts) > 1:
         changed = False
         for pattern, command in SEQUENCES:
             size = len(pattern)
             for i in range(len(parts) - size + 1):
-                if tuple(map(_unclassed, parts[i : i + size])) == pattern:
+                if plain[i] == pattern[0] and tuple(plain[i : i + size]) == pattern:
                     parts = [*parts[:i], command, *parts[i + size :]]
+                    plain = [*plain[:i], _unclassed(command), *plain[i + size :]]
                     changed = True
                     break
             if changed:

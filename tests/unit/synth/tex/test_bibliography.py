@@ -43,11 +43,33 @@ def test_citations_are_found_in_the_order_of_the_text(tmp_path: Path) -> None:
 
 def test_no_guess_without_style_or_with_a_bibliography_of_its_own(tmp_path: Path) -> None:
     bibtex = _Bibtex(tmp_path)
+    (tmp_path / "a.cls").write_text("% \\bibliographystyle{no}\n")
     text = TEXT.replace("\\bibliographystyle{unsrt}", "")
     assert make_guess(_source(tmp_path, text), bibtex) is None  # type: ignore[arg-type]
     (tmp_path / "x.bbl").write_text("the author's")
     assert make_guess(_source(tmp_path, TEXT), bibtex) is None  # type: ignore[arg-type]
     assert bibtex.asked == ""
+
+
+def test_a_class_may_name_the_style(tmp_path: Path) -> None:
+    (tmp_path / "a.cls").write_text("\\AtBeginDocument{\\bibliographystyle{its}}\n")
+    text = TEXT.replace("\\bibliographystyle{unsrt}", "")
+    guess = make_guess(_source(tmp_path, text), _Bibtex(tmp_path))  # type: ignore[arg-type]
+    assert guess is not None
+    assert guess.style == "its"
+    (tmp_path / "x.bbl").unlink()
+    (tmp_path / "a.cls").write_text("\\bibliographystyle{its}\\bibliographystyle{other}\n")
+    assert make_guess(_source(tmp_path, text), _Bibtex(tmp_path)) is None  # type: ignore[arg-type]
+
+
+def test_what_is_only_shown_is_not_asked_for(tmp_path: Path) -> None:
+    shown = (
+        "\\begin{verbatim}\n\\cite{no}\\bibliographystyle{no}\\bibliography{no}\n\\end{verbatim}"
+        "\\verb|\\cite{nor}|\\input{more}"
+    )
+    text = TEXT.replace("\\input{more}", shown)
+    guess = make_guess(_source(tmp_path, text), _Bibtex(tmp_path))  # type: ignore[arg-type]
+    assert guess == Request(style="unsrt", data=("one", "two"), keys=("b", "a", "c"))
 
 
 def test_a_guess_bibtex_faults_is_thrown_away(tmp_path: Path) -> None:

@@ -196,6 +196,7 @@ def test_no_more_passes_than_needed(
         pages=[cast("RawPage", None)], fonts={}, maths={}, floats={}, multirows={}, paragraphs={},
         unknown=Counter(), is_complete=True,
     )  # fmt: skip
+    monkeypatch.setattr(shutil, "which", lambda name: None)  # no quick runs by another engine
     monkeypatch.setattr(engine, "_latex", latex)
     monkeypatch.setattr(engine, "read_recording", lambda path: recording)
     source = Source(folder=tmp_path, main="main.tex", job="main", text=text, has_bibliography=False)
