@@ -237,7 +237,7 @@ def test_a_guess_that_misses_costs_a_run_and_is_mended(tmp_path: Path) -> None:
     _write(tmp_path / "src", text)
     _write(tmp_path / "src", BIB, "refs.bib")
     result = compile_document(tmp_path / "src", tmp_path / "out")
-    assert result.passes == 3
+    assert result.passes == 4  # two quick ones more, until citations agree
     assert len(_entries(_pages(tmp_path / "out", result))) == 2
 
 

@@ -170,4 +170,4 @@ def test_real_samples_are_learned_and_answered(tmp_path: Path) -> None:
     data, asked = real_samples(tmp_path)
     export, losses, seconds = learn(data, tmp_path / "run", 450, 4096)
     assert seconds < 180
-    check(export, losses, asked, 62)
+    check(export, losses, asked, 58)

@@ -191,7 +191,7 @@ CASES: dict[str, Case] = {
     "ocr-page": Case(of_class("line"), PLAIN_PAGE),
     "ocr-scene": Case(of_class("line"), PLAIN_PAGE),
     "ocr-word": Case(without_odd_words(of_class("line")), PLAIN_PAGE, samples=400, least=250),
-    "papers": Case(without_odd_words(of_class("line")), samples=2),
+    "papers": Case(without_odd_words(of_class("line")), {"languages": ["en"]}, samples=3),
     "render-charts": Case(chart, samples=12),
     "render-passages": Case(of_class("line"), PLAIN_PAGE, samples=3),
     "render-problems": Case(of_class("line"), PLAIN_PAGE, samples=3, least=40),
