@@ -8,9 +8,10 @@ Source: training specification, sections 1.6, 2.4, 2.5 and 3.2.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from nanovl.core.errors import ConfigError
+from nanovl.processing.config import ImageMode
 
 __all__ = ["DataConfig", "PackingConfig", "ReuseConfig", "VideoSampling"]
 
@@ -119,6 +120,11 @@ class DataConfig:
         epochs: Passes over the data after which it ends; None follows the blend file (weights
             never end). Used by "plain" only.
         max_tiles: Most tiles of one picture, thumbnail not counted.
+        image_mode: "tiles", "native" or "tiling-size-matching", as in `ProcessorConfig.mode`. All
+            pictures of a pack must have one size, so the last two are for pictures that do, such
+            as rendered lines.
+        native_min_patches: Fewest vision patches of a picture in native mode; None is a tile's
+            worth.
         video: Which frames of a video are used.
         pixel_dtype: Of the decoded tiles.
         reasoning_probability: How often a record that leaves it open keeps its trace.
@@ -142,6 +148,8 @@ class DataConfig:
     shuffle_buffer: int = 1000
     epochs: int | None = None
     max_tiles: int = 12
+    image_mode: ImageMode = "tiles"
+    native_min_patches: int | None = None
     video: VideoSampling = field(default_factory=VideoSampling)
     pixel_dtype: PixelType = "bfloat16"
     reasoning_probability: float = 0.5
@@ -151,6 +159,9 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         _one_of("loader", self.loader, ("plain", "energon"))
+        _one_of("image_mode", self.image_mode, get_args(ImageMode))
+        if self.native_min_patches is not None:
+            _at_least("native_min_patches", self.native_min_patches, 4)
         _one_of("pixel_dtype", self.pixel_dtype, ("bfloat16", "float32"))
         for name in ("seq_len", "align", "max_tiles"):
             _at_least(name, getattr(self, name), 1)

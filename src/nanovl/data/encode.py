@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -118,6 +118,14 @@ class SampleEncoder:
                 f"{processor.limits.max_frames}; lower the setting or raise the limit"
             )
         self.processor = processor
+        if (config.image_mode, config.native_min_patches) != ("tiles", None):
+            self.processor = processor.with_config(
+                replace(
+                    processor.config,
+                    mode=config.image_mode,
+                    native_min_patches=config.native_min_patches,
+                )
+            )
         self.config = config
         self.seq_len = seq_len or config.seq_len
         self._dtype = getattr(torch, config.pixel_dtype)

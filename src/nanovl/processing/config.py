@@ -42,6 +42,8 @@ class ProcessorConfig:
         norm_mean, norm_std: Pixel statistics per channel, of values in 0..1.
         mode: "tiles" (the model's own), "native" (one uncut picture near its own resolution) or
             "tiling-size-matching" (one uncut picture of the size the tiles would have).
+        native_min_patches: Fewest vision patches of a picture in native mode; None is a tile's
+            worth. Small line pictures stay small with 4.
         apply_exif: Turn photos upright; the reference does not.
         background: Colour below transparent pixels; None drops the alpha channel as the
             reference does.
@@ -63,6 +65,7 @@ class ProcessorConfig:
     norm_mean: tuple[float, float, float] = CLIP_MEAN
     norm_std: tuple[float, float, float] = CLIP_STD
     mode: ImageMode = "tiles"
+    native_min_patches: int | None = None
     apply_exif: bool = True
     background: tuple[int, int, int] | None = None
     video_fps: float = 2.0
@@ -91,7 +94,8 @@ class ProcessorConfig:
             if value not in kinds:
                 hint = nearest(str(value), kinds)
                 raise ConfigError(f"{name} {value!r}: expected one of {', '.join(kinds)}{hint}")
-        for name in ("max_num_tiles", "max_frames", "pdf_dpi", "max_length"):
+        counts = ("max_num_tiles", "max_frames", "pdf_dpi", "max_length", "native_min_patches")
+        for name in counts:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ConfigError(f"{name} {value}: expected at least 1")
@@ -123,8 +127,9 @@ class ProcessorConfig:
 
     @property
     def native_patches(self) -> tuple[int, int]:
-        """Fewest and most patches of a picture in native mode: 1 to 13 tiles' worth."""
-        return self.patches_per_tile, NATIVE_TILES * self.patches_per_tile
+        """Fewest and most patches of a picture in native mode: 1 to 13 tiles' worth by default."""
+        fewest = self.native_min_patches or self.patches_per_tile
+        return fewest, NATIVE_TILES * self.patches_per_tile
 
 
 @dataclass(frozen=True, kw_only=True)

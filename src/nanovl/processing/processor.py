@@ -97,7 +97,12 @@ class Processor:
         self.tokenizer = tokenizer
         self.config = config or ProcessorConfig()
         self.limits = limits or Limits()
+        self._transcriber = transcriber
         self._opener = MediaOpener(self.config, self.limits, transcriber)
+
+    def with_config(self, config: ProcessorConfig) -> Processor:
+        """The same tokenizer, limits and transcriber with other settings."""
+        return Processor(self.tokenizer, config, limits=self.limits, transcriber=self._transcriber)
 
     def localize(self, conversation: Conversation) -> Conversation:
         """Fetch everything behind URLs once, for a conversation that is planned repeatedly.

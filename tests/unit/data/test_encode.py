@@ -54,6 +54,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     files = {
         "small.png": picture_bytes(picture(64, 48)),
         "wide.png": picture_bytes(picture(640, 64)),
+        "line.png": picture_bytes(picture(64, 32)),
         "page 1.png": picture_bytes(picture(90, 128, "text")),
         "page 2.png": picture_bytes(picture(90, 128, "text", seed=1)),
         "broken.png": picture_bytes()[:40],
@@ -407,6 +408,22 @@ def test_the_ladder_starts_at_the_setting(processor: Processor, store: Store) ->
         settings = config(align=1, max_tiles=5, seq_len=text + room * TILE + 4)
         bounds.append(SampleEncoder(processor, settings).encode(item).num_tiles)
     assert bounds == [6, 5, 3, 1]
+
+
+def test_native_pictures_keep_their_shape(processor: Processor, store: Store) -> None:
+    given = record(user("Read.", "wide.png"), answer("words"))
+    cut = encode(processor, store, given)
+    assert {span.tile_size for span in cut.spans} == {(64, 64)}
+    native = encode(processor, store, given, image_mode="native")
+    (span,) = native.spans
+    assert (span.tiles, span.tile_size, span.num_tokens) == (1, (64, 640), 40)
+    # Of less than a tile: magnified to one, unless fewer patches are allowed.
+    small = record(user("Read.", "line.png"), answer("words"))
+    (span,) = encode(processor, store, small, image_mode="native").spans
+    assert span.num_tokens >= TILE
+    (span,) = encode(processor, store, small, image_mode="native", native_min_patches=4).spans
+    assert (span.tile_size, span.num_tokens) == ((32, 64), 2)
+    assert processor.config.mode == "tiles"
 
 
 def test_frames_are_one_tile_each(processor: Processor, store: Store) -> None:
