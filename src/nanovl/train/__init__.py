@@ -3,8 +3,9 @@
 Knows models, optimizers, collectives and run folders; never HTTP or serving.
 
 Reading order: sections, config (the recipe); parallel, collectives, context_parallel, vision_shard,
-step (one pack on many ranks); fp8_product, fp8_linear, fp8, distill; optim, state, build, metrics,
-observe, trainer (the run); flops, memory, plan, dry_run (what it costs); charts, report.
+step (one pack on many ranks); reading (the encoder alone); fp8_product, fp8_linear, fp8, distill;
+optim, state, build, metrics, observe, trainer (the run); flops, memory, plan, dry_run (what it
+costs); charts, report.
 """
 
 from __future__ import annotations

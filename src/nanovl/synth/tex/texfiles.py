@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from nanovl.core.errors import BackendError
+from nanovl.core.paths import settings
 from nanovl.synth.tex.sandbox import font_cache
 
 __all__ = ["tex_files"]
@@ -83,10 +84,9 @@ def _kpsewhich(*arguments: str) -> list[str]:
 def _setting() -> list[str]:
     """What decides where the installation looks."""
     program = shutil.which("kpsewhich") or ""
-    names = sorted(
-        n for n in os.environ if n.startswith("TEXMF") or n.endswith(("INPUTS", "FONTS"))
-    )
-    return [os.path.realpath(program), *(f"{name}={os.environ[name]}" for name in names)]
+    known = settings()
+    names = sorted(n for n in known if n.startswith("TEXMF") or n.endswith(("INPUTS", "FONTS")))
+    return [os.path.realpath(program), *(f"{name}={known[name]}" for name in names)]
 
 
 @cache

@@ -1,0 +1,258 @@
+"""First part of the small model's pre-stage: its encoder learns to read, without a language model.
+
+    python tools/mini_vision.py --texts DATA/text --out RUN --updates 20000
+    python tools/mini_vision.py --out RUN --export FOLDER       # a checkpoint with this encoder
+
+Tiles of text are drawn as they are needed; every line is read by a throw-away head (CTC). The run
+goes on where it stopped, to the bit. Every `--check` updates lines in faces never trained on are
+read: `log.jsonl` has the share of wrong characters (CER).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from mini_tiles import SMALLEST, Line, Painter, Texts
+from torch.utils.data import DataLoader, IterableDataset
+
+from nanovl.checkpoint import load_processor, save_model
+from nanovl.evals.scoring.edits import distance
+from nanovl.model.config import preset
+from nanovl.model.vision import VisionModel
+from nanovl.model.vlm import VLM
+from nanovl.processing.pixels import CLIP_MEAN, CLIP_STD
+from nanovl.train.optim import learning_rate
+from nanovl.train.reading import ReadingHead, reading_loss
+
+TRAIN = {
+    "wiki_train.jsonl.gz": 0.4,
+    "books_train-00.jsonl.gz": 0.2,
+    "tech_train.jsonl.gz": 0.25,
+    "multilingual.jsonl.gz": 0.15,
+}
+HELD_OUT = {"wiki_val.jsonl.gz": 0.6, "tech_val.jsonl.gz": 0.4}
+LETTERS = 300
+EASY = 0.08  # share of the run in which type shrinks from large to small
+PATCH = 16
+
+Drawn = tuple[torch.Tensor, list[list[Line]]]
+
+
+class Tiles(IterableDataset[Drawn]):
+    """Batches of tiles from an update on; (b, 512, 512, 3) uint8 and their lines."""
+
+    def __init__(self, texts: Path, batch: int, first: int, updates: int) -> None:
+        self.texts, self.batch, self.first, self.updates = texts, batch, first, updates
+
+    def __iter__(self) -> Iterator[Drawn]:
+        painter = Painter(Texts(self.texts, TRAIN))
+        for update in range(self.first, self.updates):
+            eased = min(1.0, update / (EASY * self.updates))
+            smallest = SMALLEST + (1.0 - eased) * 16.0
+            made = [painter.tile(update * self.batch + k, smallest) for k in range(self.batch)]
+            yield torch.stack([torch.from_numpy(t.copy()) for t, _ in made]), [x for _, x in made]
+
+
+def normalised(tiles: torch.Tensor) -> torch.Tensor:
+    """(b, h, w, 3) uint8 to (b, 3, h, w) bf16 as the processor makes it."""
+    mean, std = torch.tensor(CLIP_MEAN), torch.tensor(CLIP_STD)
+    x = (tiles.float() / 255.0 - mean) / std
+    return x.permute(0, 3, 1, 2).contiguous().to(torch.bfloat16)
+
+
+def places(lines: list[list[Line]]) -> tuple[torch.Tensor, torch.Tensor, list[str]]:
+    """Tile of every line (n,), boxes in patches (n, 4), texts."""
+    flat = [(k, line) for k, own in enumerate(lines) for line in own]
+    tiles = torch.tensor([k for k, _ in flat], dtype=torch.long)
+    boxes = torch.tensor([line.box for _, line in flat]).view(-1, 4) / PATCH
+    return tiles, boxes, [line.text for _, line in flat]
+
+
+class Run:
+    """Weights, their fp32 masters and averages, and where the run is."""
+
+    def __init__(self, folder: Path, alphabet: str, args: argparse.Namespace) -> None:
+        torch.manual_seed(0)
+        self.folder = folder
+        self.vision = VisionModel(preset("mini").vision)
+        self.vision.initialize(torch.Generator().manual_seed(0))
+        self.head = ReadingHead(preset("mini").vision.hidden_size, alphabet)
+        self.leaves = [*self.vision.parameters(), *self.head.parameters()]
+        self.masters = [p.detach().clone() for p in self.leaves]  # fp32
+        self.averages = [p.clone() for p in self.masters]
+        self.vision.to(torch.bfloat16)
+        self.head.to(torch.bfloat16)
+        still = [p for p in self.masters if p.dim() < 2]
+        moved = [p for p in self.masters if p.dim() >= 2]
+        groups = [{"params": moved, "weight_decay": 0.03}, {"params": still, "weight_decay": 0.0}]
+        self.optimizer = torch.optim.AdamW(groups, lr=args.lr, betas=(0.9, 0.98), fused=True)
+        self.update = 0
+
+    def step(self, drawn: Drawn, rate: float) -> tuple[float, int]:
+        """One update; loss per character, and characters."""
+        tiles, boxes, texts = places(drawn[1])
+        features = self.vision(normalised(drawn[0]))
+        log_probs = self.head(features, tiles, boxes.to(torch.bfloat16))
+        loss, count = reading_loss(self.head, log_probs, texts)
+        loss.backward()
+        for master, leaf in zip(self.masters, self.leaves, strict=True):
+            master.grad = None if leaf.grad is None else leaf.grad.float()
+            leaf.grad = None
+        torch.nn.utils.clip_grad_norm_(self.masters, 1.0)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.step()
+        self.update += 1
+        kept = min(0.9995, 1.0 - 1.0 / (1.0 + 0.1 * self.update))
+        torch._foreach_lerp_(self.averages, self.masters, 1.0 - kept)
+        self.show(self.masters)
+        return float(loss.detach()), count
+
+    @torch.no_grad()
+    def show(self, weights: list[torch.Tensor]) -> None:
+        """Compute with these."""
+        for leaf, weight in zip(self.leaves, weights, strict=True):
+            leaf.copy_(weight)
+
+    def save(self) -> None:
+        """Replace the checkpoint."""
+        state = {
+            "update": self.update,
+            "alphabet": self.head.alphabet,
+            "masters": self.masters,
+            "averages": self.averages,
+            "optimizer": self.optimizer.state_dict(),
+        }
+        path = self.folder / "state.pt"
+        torch.save(state, path.with_suffix(".new"))
+        os.replace(path.with_suffix(".new"), path)
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a checkpoint."""
+        self.update = state["update"]
+        for own, kept in zip(self.masters, state["masters"], strict=True):
+            own.copy_(kept)
+        self.averages = list(state["averages"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.show(self.masters)
+
+    @torch.no_grad()
+    def check(self, texts: Path, count: int) -> dict[str, float]:
+        """CER of held-out lines in held-out faces, by height of type; with averaged weights."""
+        self.show(self.averages)
+        painter = Painter(Texts(texts, HELD_OUT), split="heldout", worn=False)
+        wrong = {"small": 0, "large": 0}
+        total = {"small": 0, "large": 0}
+        for k in range(count):
+            image, lines = painter.tile(10**9 + k)
+            if not lines:
+                continue
+            tiles, boxes, said = places([lines])
+            features = self.vision(normalised(torch.from_numpy(image.copy())[None]))
+            read = self.head.read(self.head(features, tiles, boxes.to(torch.bfloat16)))
+            for line, text, found in zip(lines, said, read, strict=True):
+                kind = "small" if line.box[3] - line.box[1] < 20 else "large"
+                wrong[kind] += distance(text, found)
+                total[kind] += len(text)
+        self.show(self.masters)
+        found = {f"cer_{k}": wrong[k] / max(total[k], 1) for k in wrong}
+        return {"cer": sum(wrong.values()) / sum(total.values()), **found}
+
+
+def train(args: argparse.Namespace) -> None:
+    """Go on until `--updates`."""
+    args.out.mkdir(parents=True, exist_ok=True)
+    path = args.out / "state.pt"
+    state = torch.load(path, weights_only=True) if path.exists() else None
+    alphabet = state["alphabet"] if state else Texts(args.texts, TRAIN).alphabet(LETTERS)
+    run = Run(args.out, alphabet, args)
+    if state:
+        run.restore(state)
+    data = Tiles(args.texts, args.batch, run.update, args.updates)
+    loader = DataLoader(
+        data, batch_size=None, num_workers=args.workers, prefetch_factor=4 if args.workers else None
+    )
+    log = (args.out / "log.jsonl").open("a", encoding="utf-8")
+    begun = kept = time.monotonic()
+    losses: list[float] = []
+    letters = 0
+    for drawn in loader:
+        rate = learning_rate(
+            run.update,
+            args.updates,
+            peak=args.lr,
+            minimum=args.lr / 20,
+            warmup_fraction=args.warmup / args.updates,
+        )
+        loss, count = run.step(drawn, rate)
+        losses.append(loss)
+        letters += count
+        now = time.monotonic()
+        row: dict[str, Any] = {}
+        if run.update % 25 == 0:
+            seconds = now - begun
+            row = {
+                "update": run.update,
+                "loss": round(sum(losses) / len(losses), 4),
+                "lr": rate,
+                "tiles_per_s": round(args.batch * len(losses) / seconds, 2),
+                "letters_per_s": round(letters / seconds),
+            }
+            losses, letters = [], 0
+        if run.update % args.check == 0 or run.update == args.updates:
+            row |= {"update": run.update, **run.check(args.texts, args.check_tiles)}
+        if row:
+            print(json.dumps(row), file=log, flush=True)
+            begun = time.monotonic()
+        if now - kept > 180 or run.update == args.updates:
+            run.save()
+            kept = time.monotonic()
+        if not math.isfinite(loss):
+            raise SystemExit(f"update {run.update}: the loss is {loss}; lower --lr")
+
+
+def export(args: argparse.Namespace) -> None:
+    """A checkpoint of the small model: this encoder, everything else as it begins."""
+    state = torch.load(args.out / "state.pt", weights_only=True)
+    vlm = VLM(preset("mini"))
+    vlm.initialize(torch.Generator().manual_seed(0))
+    run = Run(args.out, state["alphabet"], args)
+    run.restore(state)
+    run.show(run.averages)
+    vlm.vision_model.load_state_dict(
+        {name: value.float() for name, value in run.vision.state_dict().items()}
+    )
+    processor = load_processor("mini")[1]
+    save_model(vlm.to(torch.bfloat16), args.export, processor=processor, overwrite=True)
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--texts", type=Path, help="folder of the texts")
+    parser.add_argument("--out", type=Path, required=True, help="run folder")
+    parser.add_argument("--export", type=Path, help="write a checkpoint instead")
+    parser.add_argument("--updates", type=int, default=20000)
+    parser.add_argument("--batch", type=int, default=8, help="tiles of an update")
+    parser.add_argument("--lr", type=float, default=1e-3)
+    parser.add_argument("--warmup", type=int, default=300)
+    parser.add_argument("--check", type=int, default=500, help="updates between checks")
+    parser.add_argument("--check-tiles", type=int, default=40)
+    parser.add_argument("--workers", type=int, default=1)
+    args = parser.parse_args()
+    if args.export:
+        export(args)
+    else:
+        train(args)
+
+
+if __name__ == "__main__":
+    main()
