@@ -330,7 +330,8 @@ class Session:
             self._killed = self._killed or "timeout"
             return None
         reply, found, rest = self._stdout.partition(b"\n")
-        if not found:
+        # What came before the question was not measured when it was read.
+        if not found or len(reply) > most:
             return None
         self._stdout = rest
         return reply

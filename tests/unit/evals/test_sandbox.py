@@ -217,6 +217,12 @@ class TestBox:
         with box.start({"main.py": b"print('x' * 200)"}) as session:
             assert session.ask(b"go", 10, most_bytes=100) is None
 
+    def test_nor_is_one_that_came_before_it_was_asked_for(self, box: Sandbox) -> None:
+        program = b"print('y\\n' + 'x' * 200, flush=True); input()"
+        with box.start({"main.py": program}) as session:
+            assert session.ask(b"", 10) == b"y"
+            assert session.ask(b"", 10, most_bytes=100) is None
+
     def test_everything_dies_with_the_session(self, box: Sandbox) -> None:
         mark = f"nanovl-{os.getpid()}-{time.monotonic_ns()}"
         program = (
