@@ -1,8 +1,8 @@
 """From data to the small model that ships: every step of the recipe in one script.
 
-    python tools/make_mini.py --data DATA --work RUNS --budget cpu-8h
-    python tools/make_mini.py --work RUNS --list                        what is done, what it took
-    python tools/make_mini.py --data DATA --work RUNS --only synth,vision
+    python -m tools.make_mini --data DATA --work RUNS --budget cpu-8h
+    python -m tools.make_mini --work RUNS --list                        what is done, what it took
+    python -m tools.make_mini --data DATA --work RUNS --only synth,vision
 
 `DATA` holds the real data, `RUNS` receives everything else. The same command goes on where it was
 stopped: a step that is done is not repeated, a step that was stopped continues (data sets by shard,
@@ -10,7 +10,7 @@ training by checkpoint). Steps, in order:
 
     convert   real data become records; sets without a free licence are left out
     synth     pages, charts, tables, videos and texts are made, and real questions drawn as pages
-    vision    the encoder learns to read by itself (tools/mini_vision.py)
+    vision    the encoder learns to read by itself (tools.mini_vision)
     language  the language model learns to write, on plain text
     reading   both together: words, lines and pages are transcribed
     stage0 .. stage4     the report's five stages
@@ -34,7 +34,7 @@ from typing import Any
 
 import yaml
 
-TOOLS = Path(__file__).resolve().parent
+ROOT = Path(__file__).resolve().parent.parent
 NANOVL = [sys.executable, "-m", "nanovl"]
 
 # --- data ---------------------------------------------------------------------------------------
@@ -186,7 +186,7 @@ class Work:
 def command(words: Sequence[str | Path]) -> None:
     """Run a program; its failure ends everything."""
     print("$", " ".join(map(str, words)), flush=True)
-    code = subprocess.run([str(word) for word in words], check=False).returncode
+    code = subprocess.run([str(word) for word in words], cwd=ROOT, check=False).returncode
     if code:
         raise SystemExit(
             f"{words[0]} ended with status {code}; the same command goes on from there"
@@ -229,7 +229,7 @@ def _filled(value: Any, data: Path) -> Any:
 def vision(work: Work) -> None:
     """The encoder reads tiles of text."""
     run = work.folder / "vision"
-    tool = [sys.executable, TOOLS / "mini_vision.py", "--out", run]
+    tool = [sys.executable, "-m", "tools.mini_vision", "--out", run]
     updates = str(work.budget.updates["vision"])
     command([*tool, "--texts", work.data / "text", "--updates", updates])
     command([*tool, "--export", work.export("vision")])

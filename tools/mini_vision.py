@@ -1,7 +1,7 @@
 """First part of the small model's pre-stage: its encoder learns to read, without a language model.
 
-    python tools/mini_vision.py --texts DATA/text --out RUN --updates 20000
-    python tools/mini_vision.py --out RUN --export FOLDER       # a checkpoint with this encoder
+    python -m tools.mini_vision --texts DATA/text --out RUN --updates 20000
+    python -m tools.mini_vision --out RUN --export FOLDER       # a checkpoint with this encoder
 
 Tiles of text are drawn as they are needed; every line is read by a throw-away head (CTC). The run
 goes on where it stopped, to the bit. Every `--check` updates lines in faces never trained on are
@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mini_tiles import SMALLEST, Line, Painter, Texts
 from torch.utils.data import DataLoader, IterableDataset
 
 from nanovl.checkpoint import load_processor, save_model
@@ -31,6 +30,7 @@ from nanovl.model.vlm import VLM
 from nanovl.processing.pixels import CLIP_MEAN, CLIP_STD
 from nanovl.train.optim import learning_rate
 from nanovl.train.reading import ReadingHead, reading_loss
+from tools.mini_tiles import SMALLEST, Line, Painter, Texts
 
 TRAIN = {
     "wiki_train.jsonl.gz": 0.4,
