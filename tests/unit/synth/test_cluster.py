@@ -38,13 +38,22 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _no_process_stays() -> Iterator[None]:
+def _no_process_of_ray_stays() -> Iterator[None]:
+    before = set(psutil.Process().children(recursive=True))
     yield
-    left = psutil.Process().children(recursive=True)
+    left = [p for p in psutil.Process().children(recursive=True) if p not in before]
+    left = [p for p in left if not _serves_multiprocessing(p)]
     psutil.wait_procs(left, timeout=20)
     for process in left:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
+
+
+def _serves_multiprocessing(process: psutil.Process) -> bool:
+    """Whether it stays for later tests of this process."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return any("multiprocessing" in word for word in process.cmdline())
+    return False
 
 
 @pytest.fixture(scope="class")
