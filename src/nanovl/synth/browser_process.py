@@ -44,6 +44,7 @@ PROGRAMS = (
 )
 _START_S = 40.0
 _FRAMES = 2
+_DRAW_S = 10.0
 _PURPOSE = "laying out web pages"
 # Quiet, without GPU and network, and with the same pixels on every machine.
 _FLAGS = (
@@ -317,11 +318,18 @@ class Engine:
             self._size(*self._window, self._scale, clip)
         for _ in range(_FRAMES):  # the first brings sizes and contents, the next one shows them
             self._session.send("HeadlessExperimental.beginFrame", {})
-        found = self._session.send("HeadlessExperimental.beginFrame", {"screenshot": settings})
+        limit = time.monotonic() + _DRAW_S
+        # A frame of a busy browser may come without a picture; the next one has it.
+        while True:
+            found = self._session.send("HeadlessExperimental.beginFrame", {"screenshot": settings})
+            if "screenshotData" in found:
+                break
+            if time.monotonic() > limit:
+                raise Lost("the browser drew nothing")
+            time.sleep(0.01)
+            self._session.send("HeadlessExperimental.beginFrame", {})
         if is_cut:
             self._size(*self._window, self._scale)
-        if "screenshotData" not in found:
-            raise Lost("the browser drew nothing")
         return base64.b64decode(found["screenshotData"])
 
     def click(self, x: float, y: float) -> str:
