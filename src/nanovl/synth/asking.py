@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 from nanovl.data.convert.templates import grounded, letters, options_text, scale_box, scale_point
@@ -16,6 +17,7 @@ from nanovl.synth.base import Answer, Box
 
 __all__ = [
     "Bank",
+    "Draft",
     "balanced",
     "box_answer",
     "join_words",
@@ -94,6 +96,29 @@ NOTES: Bank = {
         "The letter is enough.",
     ),
 }
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A question before it is worded.
+
+    Attributes:
+        kind: Of the bank of wordings.
+        text, answer, verifier: The answer as text, as it is checked, and how.
+        form: Of the note on the answer's form, "" for none.
+        trace: How one finds out.
+        slots: What fills the wording.
+        others: Wrong answers of the same sort, for multiple choice.
+    """
+
+    kind: str
+    text: str
+    answer: Answer
+    verifier: str
+    form: str
+    trace: str
+    slots: tuple[tuple[str, object], ...] = ()
+    others: tuple[str, ...] = ()
 
 
 def sentence(text: str) -> str:

@@ -5,14 +5,12 @@ Source: data synthesis specification, sections 7 and 17. Wordings and programs a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from nanovl.synth.asking import Draft
 from nanovl.synth.base import Answer
 from nanovl.synth.charts.view import Entry, View
 
 __all__ = [
     "PLAIN",
-    "Draft",
     "counted",
     "item_of",
     "numbered",
@@ -20,29 +18,6 @@ __all__ = [
     "word_draft",
     "yes_draft",
 ]
-
-
-@dataclass(frozen=True)
-class Draft:
-    """A question before it is worded.
-
-    Attributes:
-        kind: Of the bank of wordings.
-        text, answer, verifier: The answer as text, as it is checked, and how.
-        form: Of the note on the answer's form, "" for none.
-        trace: How one finds out.
-        slots: What fills the wording.
-        others: Wrong answers of the same sort, for multiple choice.
-    """
-
-    kind: str
-    text: str
-    answer: Answer
-    verifier: str
-    form: str
-    trace: str
-    slots: tuple[tuple[str, object], ...] = ()
-    others: tuple[str, ...] = ()
 
 
 def word_draft(kind: str, text: str, trace: str, others: tuple[str, ...] = (), **slots: object) -> (

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from itertools import combinations
 from math import hypot
 
-from nanovl.synth.asking import number_text
-from nanovl.synth.charts.drafts import Draft, counted, numbered, word_draft, yes_draft
+from nanovl.synth.asking import Draft, number_text
+from nanovl.synth.charts.drafts import counted, numbered, word_draft, yes_draft
 from nanovl.synth.charts.view import View
 
 __all__ = ["KIND_MAKERS"]

@@ -8,9 +8,17 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 
-from nanovl.synth.asking import balanced, box_answer, join_words, multiple_choice, noted, worded
+from nanovl.synth.asking import (
+    Draft,
+    balanced,
+    box_answer,
+    join_words,
+    multiple_choice,
+    noted,
+    worded,
+)
 from nanovl.synth.base import Answer, Task
-from nanovl.synth.charts.drafts import PLAIN, Draft, counted, item_of, series_numbers, word_draft
+from nanovl.synth.charts.drafts import PLAIN, counted, item_of, series_numbers, word_draft
 from nanovl.synth.charts.kindasks import KIND_MAKERS
 from nanovl.synth.charts.phrases import BANK
 from nanovl.synth.charts.spec import Chart, Drawn

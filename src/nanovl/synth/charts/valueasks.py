@@ -10,9 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from itertools import combinations, pairwise
 
-from nanovl.synth.asking import join_words, number_text
+from nanovl.synth.asking import Draft, join_words, number_text
 from nanovl.synth.charts.drafts import (
-    Draft,
     counted,
     item_of,
     numbered,

@@ -14,30 +14,7 @@ from nanovl.synth.base import Answer
 from nanovl.synth.tables.grid import Cell, Column, Table
 from nanovl.synth.tables.render import Rendered
 
-__all__ = ["Draft", "View", "close", "named", "number_of", "operand", "says"]
-
-
-@dataclass(frozen=True)
-class Draft:
-    """A question before it is worded.
-
-    Attributes:
-        kind: Of the bank of wordings.
-        text, answer, verifier: The answer as text, as it is checked, and how.
-        form: Of the note on the answer's form, "" for none.
-        trace: How one finds out.
-        slots: What fills the wording.
-        others: Wrong answers of the same sort, for multiple choice.
-    """
-
-    kind: str
-    text: str
-    answer: Answer
-    verifier: str
-    form: str
-    trace: str
-    slots: tuple[tuple[str, object], ...]
-    others: tuple[str, ...] = ()
+__all__ = ["View", "close", "named", "number_of", "operand", "says"]
 
 
 @dataclass

@@ -9,9 +9,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import combinations
 
-from nanovl.synth.asking import join_words, number_text
+from nanovl.synth.asking import Draft, join_words, number_text
 from nanovl.synth.base import Answer
-from nanovl.synth.tables.drafts import Draft, View, close, named, number_of, operand, says
+from nanovl.synth.tables.drafts import View, close, named, number_of, operand, says
 from nanovl.synth.tables.grid import Cell
 
 __all__ = ["MAKERS", "MISSING", "missing"]

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import random
 
-from nanovl.synth.asking import balanced, multiple_choice, noted, worded
+from nanovl.synth.asking import Draft, balanced, multiple_choice, noted, worded
 from nanovl.synth.base import Task
-from nanovl.synth.tables.drafts import Draft, View
+from nanovl.synth.tables.drafts import View
 from nanovl.synth.tables.grid import Table
 from nanovl.synth.tables.makers import MAKERS, MISSING, missing
 from nanovl.synth.tables.phrases import BANK
