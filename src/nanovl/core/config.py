@@ -127,6 +127,16 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         if not isinstance(value, Mapping):
             raise ConfigError(f"{where}: got {value!r}, expected a mapping")
         return dict(value)
+    if origin is Mapping:
+        if not isinstance(value, Mapping):
+            raise ConfigError(f"{where}: got {value!r}, expected a mapping")
+        key_hint, value_hint = args
+        # The keys of JSON are text.
+        keys = [int(k) if key_hint is int and str(k).isdecimal() else k for k in value]
+        return {
+            _convert(key_hint, k, where): _convert(value_hint, v, f"{where}.{k}")
+            for k, v in zip(keys, value.values(), strict=True)
+        }
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if hint is float and isinstance(value, str):

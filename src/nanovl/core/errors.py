@@ -5,6 +5,7 @@
     +-- CheckpointError  files of a checkpoint are missing, damaged or do not fit the model
     +-- InputError       a message, picture, document, video or prompt cannot be used
     +-- CapacityError    memory, cache slots or a limit would be exceeded
+    +-- DeadlineError    the time a request was given is over
     +-- BackendError     an optional package, device or kernel is not available
 
 A message says, in this order: what happened, where, what was expected, what to do. The command
@@ -17,6 +18,7 @@ __all__ = [
     "CapacityError",
     "CheckpointError",
     "ConfigError",
+    "DeadlineError",
     "InputError",
     "NanoVLError",
 ]
@@ -40,6 +42,10 @@ class InputError(NanoVLError):
 
 class CapacityError(NanoVLError):
     """The request needs more memory, slots or tokens than there are."""
+
+
+class DeadlineError(NanoVLError):
+    """The time a request was given is over before it was answered."""
 
 
 class BackendError(NanoVLError):

@@ -1,36 +1,89 @@
-"""The loop: prompts into the cache, then one token per sequence and step.
+"""The loop that answers many requests with one model.
 
-`Engine.run` is the engine; `generate_naive` is its referee, which keeps no cache and computes the
-whole sequence again for every token. Both choose, force and stop through the same `Sequence`, so
-they differ in nothing but where the logits come from.
+Every step takes one token of each sequence that is answering and a share of the prompts of those
+that are not, in one pass (continuous batching, chunked prefill). Prompts begin where an earlier one
+left off (`prefix_cache`), pictures are encoded once (`media_cache`), and when the attention cache
+runs out the newest sequence gives its blocks up and is computed again later.
+
+Without `start` the loop runs in whichever thread waits for a piece, so that a script needs no
+thread and Ctrl-C works; `start` gives it a thread of its own, as a server needs it.
 
 Knows no media formats, no prompt template and no HTTP.
 
-Source: serving specification, sections 7.4 and 7.9.
+Source: serving specification, sections 7.2 to 7.9.
 """
 
 from __future__ import annotations
 
+import logging
+import os
+import secrets
 import threading
 import time
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence as Seq
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Collection, Generator, Sequence as Seq
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import torch
 
-from nanovl.core.errors import CapacityError, ConfigError, InputError
-from nanovl.core.events import Event, OnEvent, ignore_event
-from nanovl.core.generation import Delta, Generation
+from nanovl.core.errors import CapacityError, ConfigError, InputError, NanoVLError
+from nanovl.core.events import OnEvent, ignore_event
+from nanovl.core.generation import Delta
 from nanovl.core.layout import TokenLayout
+from nanovl.engine.media_cache import MediaCache
+from nanovl.engine.prefix_cache import PrefixCache
+from nanovl.engine.runner import Runner
 from nanovl.engine.sequence import Codec, EngineRequest, Sequence
-from nanovl.model.cache import HybridCache
-from nanovl.model.context import ForwardContext
-from nanovl.model.vlm import VLM, EmbeddedPrompt
-from nanovl.ops.sampling import process_logits, sample
+from nanovl.engine.steps import Steps
+from nanovl.engine.stream import Stream
+from nanovl.engine.task import Task
+from nanovl.model.cache import BLOCK, HybridCache
+from nanovl.model.vlm import VLM
 
-__all__ = ["Engine", "check_counts", "generate_naive"]
+__all__ = ["Engine", "EngineStats", "check_counts"]
+
+log = logging.getLogger(__name__)
+
+_GIB = 2**30
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineStats:
+    """What the engine does, and has done since it was made.
+
+    Attributes:
+        running, waiting: Sequences.
+        kv_usage: Share of the attention cache that sequences and snapshots hold.
+        kv_tokens: Size of the attention cache.
+        slots: Sequences at once.
+        snapshots: Places prompts can begin at.
+        prompt_tokens, cached_tokens, generation_tokens, reasoning_tokens: Counted at the end of
+            each answer.
+        prefix_queries, prefix_hits: Tokens.
+        media_queries, media_hits: Pictures and videos.
+        evs_tokens_dropped: Visual tokens pruned.
+        preemptions, budgets_forced, steps: Times.
+    """
+
+    running: int = 0
+    waiting: int = 0
+    kv_usage: float = 0.0
+    kv_tokens: int = 0
+    slots: int = 0
+    snapshots: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    generation_tokens: int = 0
+    reasoning_tokens: int = 0
+    prefix_queries: int = 0
+    prefix_hits: int = 0
+    media_queries: int = 0
+    media_hits: int = 0
+    evs_tokens_dropped: int = 0
+    preemptions: int = 0
+    budgets_forced: int = 0
+    steps: int = 0
 
 
 class Engine:
@@ -41,8 +94,15 @@ class Engine:
         codec: Its tokenizer.
         stop_ids: Ids that end an answer.
         context_length: Longest prompt and answer together, in tokens; None takes the model's.
-        max_slots: Sequences in work at once, over all running calls.
-        prefill_chunk: Prompt tokens per forward pass; bounds memory, never changes the result.
+        max_slots: Sequences in work at once, over all requests.
+        prefill_chunk: Tokens of one pass; bounds memory and how long a step takes, and never
+            changes the result.
+        kv_tokens: Tokens of attention cache over all sequences; None takes what suits the memory.
+        state_cache_gib: Memory for places later prompts can begin at; 0 keeps none.
+        media_cache_gib: Memory for encoded pictures and videos; 0 keeps none.
+        max_queued: Requests that may wait; None is any number.
+        max_queued_tokens: Prompt tokens that may wait.
+        turn_ids: Ids that begin a turn of the prompt template.
 
     Raises:
         ConfigError: A count is not a positive number.
@@ -57,9 +117,20 @@ class Engine:
         context_length: int | None = None,
         max_slots: int = 16,
         prefill_chunk: int = 512,
+        kv_tokens: int | None = None,
+        state_cache_gib: float | None = None,
+        media_cache_gib: float = 1.0,
+        max_queued: int | None = None,
+        max_queued_tokens: int | None = None,
+        turn_ids: Seq[int] = (),
     ) -> None:
         check_counts(
-            context_length=context_length, max_slots=max_slots, prefill_chunk=prefill_chunk
+            context_length=context_length,
+            max_slots=max_slots,
+            prefill_chunk=prefill_chunk,
+            kv_tokens=kv_tokens,
+            max_queued=max_queued,
+            max_queued_tokens=max_queued_tokens,
         )
         self.model = model
         self.codec = codec
@@ -67,13 +138,36 @@ class Engine:
         self.context_length = context_length or model.config.max_sequence_length
         self.max_slots = max_slots
         self.prefill_chunk = prefill_chunk
-        self._lock = threading.Lock()
-        self._used_slots = 0
+        self.kv_tokens = kv_tokens or self._suitable_kv_tokens()
+        self.max_queued = max_queued
+        self.max_queued_tokens = max_queued_tokens
+        self.turn_ids = frozenset(turn_ids)
+        self.alive = True
+        self.news = threading.Condition()
+        self._state_bytes = int(
+            min(4 * _GIB, _memory() // 8) if state_cache_gib is None else state_cache_gib * _GIB
+        )
+        self._media_bytes = int(media_cache_gib * _GIB)
+        self._books: Steps | None = None  # made with the first request: it holds the cache
+        self._work = threading.Lock()  # held by whoever makes a step
+        self._stepping: int | None = None  # that thread
+        self._arrived: deque[Task] = deque()
+        self._thread: threading.Thread | None = None
+        self._openers: ThreadPoolExecutor | None = None
+        self._closing = False
+        self._failure: str | None = None
+
+    # --- for callers ----------------------------------------------------------------------------
 
     @property
     def used_slots(self) -> int:
-        """Slots held by calls that have not ended."""
-        return self._used_slots
+        """Slots held by sequences in work."""
+        return 0 if self._books is None else len(self._books.running)
+
+    @property
+    def _waiting(self) -> list[Task]:
+        """Everything submitted that has no slot yet."""
+        return [*self._arrived, *([] if self._books is None else self._books.waiting)]
 
     def room(self, layout: TokenLayout) -> int:
         """Tokens that can be generated after a prompt.
@@ -81,7 +175,7 @@ class Engine:
         Raises:
             InputError: None can; says which part of the prompt is largest.
         """
-        room = self.context_length - layout.num_tokens
+        room = min(self.context_length, self.kv_tokens) - layout.num_tokens
         if room < 1:
             visual = [(s.num_tokens, f"{s.kind} {i + 1}") for i, s in enumerate(layout.spans)]
             text = layout.num_tokens - layout.num_visual_tokens
@@ -89,109 +183,249 @@ class Engine:
             raise InputError(
                 f"prompt of {layout.num_tokens} tokens (text {text}, media "
                 f"{layout.num_visual_tokens}) leaves no room for an answer in the context of "
-                f"{self.context_length}; the largest part is {part} with {size} tokens: shorten "
-                "it, or use fewer pages, tiles or frames"
+                f"{min(self.context_length, self.kv_tokens)}; the largest part is {part} with "
+                f"{size} tokens: shorten it, or use fewer pages, tiles or frames"
             )
         return room
+
+    def submit(self, request: EngineRequest, on_event: OnEvent = ignore_event) -> Stream:
+        """Queue a request.
+
+        Args:
+            request: What to answer.
+            on_event: Told about the progress of its prompt.
+
+        Returns:
+            Its pieces, as they are made.
+
+        Raises:
+            CapacityError: The queue is full, or more answers are asked for than there are slots.
+            InputError: Prompt and answer do not fit.
+        """
+        count = request.sampling.n
+        if count > self.max_slots:
+            raise CapacityError(f"n {count}: this model answers {self.max_slots} at a time")
+        self.room(request.layout)
+        stream = Stream(self, request.request_id or f"request-{secrets.token_hex(6)}", count)
+        task = Task(request, Sequence(request, self.codec, self.stop_ids), stream, on_event)
+        task.names = request.names or (None,) * len(request.layout.spans)
+        task.submitted_at = time.perf_counter()
+        with self.news:
+            if self._failure is not None:
+                raise NanoVLError(self._failure)
+            if self._closing or not self.alive:
+                raise CapacityError("the engine is shut down and takes no more requests")
+            self._check_queue(request)
+            self._arrived.append(task)
+            self.news.notify_all()
+        return stream
+
+    def _check_queue(self, request: EngineRequest) -> None:
+        queue = self._waiting
+        if self.max_queued is not None and len(queue) >= self.max_queued:
+            raise CapacityError(f"{len(queue)} requests are waiting already; try again later")
+        tokens = sum(task.prompt_tokens for task in queue)
+        limit = self.max_queued_tokens
+        if limit is not None and queue and tokens + request.layout.num_tokens > limit:
+            raise CapacityError(f"{tokens} prompt tokens are waiting already; try again later")
 
     def run(
         self, requests: Seq[EngineRequest], on_event: OnEvent = ignore_event
     ) -> Generator[tuple[int, Delta], None, None]:
         """Answer requests together.
 
-        As many as there are free slots are decoded in one batch; the others follow as slots become
-        free. Closing the iterator stops the work and frees its slots.
+        Closing the iterator gives up what is left of them.
 
         Args:
             requests: What to answer.
             on_event: Told about the progress of long prompts.
 
         Yields:
-            Index of the request and a piece of its answer; every request ends with a piece that
+            Index of the request and a piece of its answer; every answer ends with a piece that
             carries its generation.
 
         Raises:
-            CapacityError: No slot is free, or no memory is left.
-            NanoVLError: The model produced NaN.
+            CapacityError: No memory is left.
+            NanoVLError: What is wrong with the first request that failed.
         """
-        if not requests:
-            return
-        with self._lease(len(requests)) as slots:
-            cache = HybridCache(
-                self.model.config.lm, slots, dtype=self.model.dtype, device=self.model.device
-            )
-            free = list(range(slots))
-            waiting = deque(enumerate(requests))
-            running: dict[int, Sequence] = {}
-            while waiting or running:
-                while waiting and free:
-                    index, request = waiting.popleft()
-                    sequence = Sequence(request, self.codec, self.stop_ids, free.pop(0))
-                    running[index] = sequence
-                    yield index, self._prefill(sequence, cache, on_event)
-                    self._retire(running, free, cache)
-                for index, delta in self._step(running, cache):
-                    yield index, delta
-                self._retire(running, free, cache)
-
-    @contextmanager
-    def _lease(self, wanted: int) -> Iterator[int]:
-        with self._lock:
-            granted = min(wanted, self.max_slots - self._used_slots)
-            if granted < 1:
-                raise CapacityError(
-                    f"all {self.max_slots} slots are in use by streams that have not ended; "
-                    "finish or close one of them, or load the model with more max_slots"
-                )
-            self._used_slots += granted
+        pieces: deque[tuple[int, Delta | Exception | None]] = deque()
+        streams = [self.submit(request, on_event) for request in requests]
+        left = len(streams)
         try:
-            yield granted
+            for index, stream in enumerate(streams):
+                stream.listen(lambda piece, index=index: pieces.append((index, piece)))  # type: ignore[misc]
+            while left:
+                if not pieces:
+                    self.drive(pieces)
+                    continue
+                index, piece = pieces.popleft()
+                if isinstance(piece, Exception):
+                    raise piece
+                if piece is None:
+                    left -= 1
+                else:
+                    yield index, piece
         finally:
-            with self._lock:
-                self._used_slots -= granted
+            for stream in streams:
+                stream.cancel()
 
-    def _retire(self, running: dict[int, Sequence], free: list[int], cache: HybridCache) -> None:
-        for index in [i for i, s in running.items() if s.is_finished]:
-            slot = running.pop(index).slot
-            cache.reset(slot)
-            free.append(slot)
-
-    @torch.no_grad()
-    def _prefill(self, sequence: Sequence, cache: HybridCache, on_event: OnEvent) -> Delta:
-        """The whole prompt into the cache, and the first token."""
-        prompt = _embed(self.model, sequence)
-        started = time.perf_counter()
-        total = prompt.x.shape[0]
-        cache.reserve(sequence.slot, total)
-        logits = prompt.x.new_empty(0)
-        for start in range(0, total, self.prefill_chunk):
-            x = prompt.x[start : start + self.prefill_chunk]
-            context = ForwardContext.single(x.shape[0], cache, sequence.slot)
-            done = start + x.shape[0]
-            logits = self.model(x, context, rows="last" if done == total else "none")
-            on_event(Event(name="prompt", done=done, total=total, unit="tokens"))
-        chosen = _choose(logits, [sequence], self.codec.size)[0]
-        sequence.timings["prefill_s"] = time.perf_counter() - started
-        return sequence.append(chosen)
-
-    @torch.no_grad()
-    def _step(self, running: dict[int, Sequence], cache: HybridCache) -> list[tuple[int, Delta]]:
-        """One more token for every running sequence."""
-        if not running:
-            return []
-        sequences = list(running.values())
-        last = torch.tensor([s.ids[-1] for s in sequences], dtype=torch.int64)
-        context = ForwardContext(
-            cu_seqlens=tuple(range(len(sequences) + 1)),
-            cache=cache,
-            slots=tuple(s.slot for s in sequences),
+    def stats(self) -> EngineStats:
+        """Counts, for metrics."""
+        books = self._books
+        if books is None:
+            return EngineStats(slots=self.max_slots, kv_tokens=self.kv_tokens)
+        blocks, prefix = books.cache.blocks, books.prefix
+        return EngineStats(
+            running=len(books.running),
+            waiting=len(self._waiting),
+            kv_usage=blocks.used / max(1, blocks.size),
+            kv_tokens=self.kv_tokens,
+            slots=self.max_slots,
+            snapshots=len(prefix),
+            prefix_queries=prefix.queries,
+            prefix_hits=prefix.hits,
+            media_queries=books.media.queries,
+            media_hits=books.media.hits,
+            **books.counts,
         )
-        logits = self.model(self.model.embed_tokens(last), context, rows="last")
-        chosen = _choose(logits, sequences, self.codec.size)
-        return [
-            (index, sequence.append(token))
-            for (index, sequence), token in zip(running.items(), chosen, strict=True)
-        ]
+
+    def forget(self) -> None:
+        """Drop everything kept of earlier prompts and pictures."""
+        with self._work:
+            if self._books is not None:
+                self._books.media.clear()
+                self._books.prefix.clear()
+
+    # --- threads --------------------------------------------------------------------------------
+
+    def start(self, media_workers: int = 2) -> None:
+        """Give the loop a thread of its own; media are opened by others beside it."""
+        if self._thread is not None:
+            return
+        self._openers = ThreadPoolExecutor(media_workers, thread_name_prefix="nanovl-media")
+        self._thread = threading.Thread(target=self._loop, name="nanovl-engine", daemon=True)
+        self._thread.start()
+
+    def close(self, drain_s: float = 0.0) -> None:
+        """Take no more requests, and end those under way after some seconds.
+
+        Those that are not done by then fail with `CapacityError`.
+        """
+        with self.news:
+            self._closing = True
+            end = time.monotonic() + drain_s
+            while self._waiting or self.used_slots:
+                left = end - time.monotonic()
+                if left <= 0 or not self.alive or self._thread is None:
+                    break
+                self.news.wait(min(left, 0.1))
+        self.alive = False
+        with self.news:
+            self.news.notify_all()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join()
+        if self._openers is not None:
+            self._openers.shutdown(wait=False, cancel_futures=True)
+        with self._work:
+            self._steps().abandon(
+                CapacityError("the engine was shut down before the answer was complete")
+            )
+
+    def _loop(self) -> None:
+        while self.alive:
+            with self._work:
+                try:
+                    worked = self._step()
+                except Exception as error:  # a bug: nobody may wait for ever
+                    log.exception("the engine stops")
+                    self._failure = f"the engine failed ({type(error).__name__}); see its log"
+                    self.alive = False
+                    self._steps().abandon(NanoVLError(self._failure))
+                    return
+            if not worked:
+                with self.news:
+                    if self.alive and not self._arrived:
+                        self.news.wait(0.05 if self._waiting else 0.5)
+
+    def drive(self, pieces: Collection[object]) -> None:
+        """Make a step if no other thread does; otherwise wait for news unless `pieces` has some."""
+        if self._thread is None and self._work.acquire(blocking=False):
+            try:
+                self._step()
+            except BaseException as error:
+                what = f"the engine was interrupted ({type(error).__name__})"
+                self._steps().abandon(NanoVLError(what))
+                raise
+            finally:
+                self._work.release()
+                with self.news:
+                    self.news.notify_all()
+            return
+        with self.news:
+            if not pieces:
+                self.news.wait(0.05)
+
+    def _step(self) -> bool:
+        """Some progress; False if there was nothing to do."""
+        self._stepping = threading.get_ident()
+        try:
+            return self._steps().step()
+        finally:
+            self._stepping = None
+
+    def _steps(self) -> Steps:
+        """The books, with what arrived meanwhile in them."""
+        if self._books is None:
+            cache = HybridCache(
+                self.model.config.lm,
+                self.max_slots,
+                num_tokens=self.kv_tokens,
+                dtype=self.model.dtype,
+                device=self.model.device,
+            )
+            self._books = Steps(
+                Runner(self.model, cache, MediaCache(self._media_bytes)),
+                PrefixCache(cache, self._state_bytes),
+                codec=self.codec,
+                budget=self.prefill_chunk,
+                turn_ids=self.turn_ids,
+            )
+        self._books.openers = self._openers
+        with self.news:
+            while self._arrived:
+                self._books.waiting.append(self._arrived.popleft())
+        return self._books
+
+    def cancel(self, stream: Stream) -> None:
+        """Give up what belongs to a stream."""
+        if stream.done:
+            return
+        with self.news:
+            for task in self._tasks(stream):
+                task.cancelled = True
+            self.news.notify_all()
+        if self._thread is None and self._stepping != threading.get_ident():
+            with self._work:
+                self._steps().collect()
+
+    def end_reasoning(self, stream: Stream) -> bool:
+        """End the thinking of a stream's answers; whether one was thinking."""
+        with self.news:
+            return any([task.sequence.end_reasoning() for task in self._tasks(stream)])
+
+    def _tasks(self, stream: Stream) -> list[Task]:
+        running = [] if self._books is None else self._books.running
+        return [task for task in [*self._waiting, *running] if task.stream is stream]
+
+    def _suitable_kv_tokens(self) -> int:
+        """For every slot a whole context, as far as a quarter of the memory goes."""
+        per_token = self.model.config.lm.kv_bytes_per_token(self.model.dtype.itemsize)
+        if self.model.device.type == "cuda":
+            affordable = torch.cuda.mem_get_info(self.model.device)[0] // 2
+        else:
+            affordable = min(4 * _GIB, _memory() // 4)
+        tokens = min(self.max_slots * self.context_length, affordable // max(1, per_token))
+        return max(BLOCK, tokens)
 
 
 def check_counts(**counts: object) -> None:
@@ -206,42 +440,6 @@ def check_counts(**counts: object) -> None:
             raise ConfigError(f"{name} {count!r}: expected a number of at least 1")
 
 
-@torch.no_grad()
-def generate_naive(
-    model: VLM, codec: Codec, request: EngineRequest, stop_ids: Seq[int]
-) -> Generation:
-    """Answer one request without a cache: the whole sequence is computed for every token.
-
-    Slow on purpose; the engine is tested against it.
-    """
-    sequence = Sequence(request, codec, frozenset(stop_ids))
-    x = _embed(model, sequence).x
-    started = time.perf_counter()
-    while not sequence.is_finished:
-        logits = model(x, ForwardContext.single(x.shape[0]), rows="last")
-        token = _choose(logits, [sequence], codec.size)[0]
-        sequence.timings.setdefault("prefill_s", time.perf_counter() - started)
-        sequence.append(token)
-        x = torch.cat([x, model.embed_tokens(torch.tensor([token]))])
-    return sequence.generation()
-
-
-def _embed(model: VLM, sequence: Sequence) -> EmbeddedPrompt:
-    started = time.perf_counter()
-    inputs = sequence.request.load()
-    loaded = time.perf_counter()
-    prompt = model.embed(inputs)
-    if prompt.x.is_cuda:
-        torch.cuda.synchronize(prompt.x.device)
-    sequence.timings["media_s"] = loaded - started
-    sequence.timings["encode_s"] = time.perf_counter() - loaded
-    return prompt
-
-
-def _choose(logits: torch.Tensor, sequences: Seq[Sequence], num_tokens: int) -> list[int]:
-    """The next id of every sequence from its row of logits."""
-    params = [s.request.sampling for s in sequences]
-    seen = [s.seen_ids() for s in sequences]
-    processed = process_logits(logits, params, seen, num_tokens=num_tokens)
-    drawn: list[Any] = sample(processed, params, [s.generator() for s in sequences]).tolist()
-    return [s.resolve(int(token)) for s, token in zip(sequences, drawn, strict=True)]
+def _memory() -> int:
+    """Bytes of memory this machine has."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -56,6 +56,13 @@ class EngineRequest:
         soft, hard: Limits of thinking, see `reasoning.budget_limits`.
         tools: Whether tool calls are parsed.
         called_at: `time.perf_counter()` of the call; time to first token counts from here.
+        names: Per span a name under which what the encoder makes of it may be kept, or None. `load`
+            is not called when all of it is kept.
+        cache_salt: Only requests with the same one share what is kept of prompts.
+        tenant: Tenants take turns; within one, requests are served in order.
+        priority: Lower ones go first.
+        deadline: `time.perf_counter()` at which the answer ends where it is.
+        request_id: Names it in logs.
     """
 
     layout: TokenLayout
@@ -66,6 +73,12 @@ class EngineRequest:
     hard: int | None = None
     tools: bool = False
     called_at: float = field(default_factory=time.perf_counter)
+    names: tuple[bytes | None, ...] = ()
+    cache_salt: str = ""
+    tenant: str = ""
+    priority: int = 0
+    deadline: float | None = None
+    request_id: str = ""
 
 
 class Sequence:
@@ -75,24 +88,30 @@ class Sequence:
         request: What to answer.
         codec: Tokenizer.
         stop_ids: Ids that end an answer.
-        slot: Cache slot.
+        index: Which of the request's answers it is.
 
     Attributes:
         ids: Generated ids.
+        cached_tokens: Of the prompt, that were not computed again.
         finish_reason: Set once it ended.
         timings: Seconds per phase, filled by the engine and by `append`.
+        stop_ids: Ids that end it.
+        was_forced: Whether its thinking was ended for it.
     """
 
     def __init__(
-        self, request: EngineRequest, codec: Codec, stop_ids: frozenset[int], slot: int = 0
+        self, request: EngineRequest, codec: Codec, stop_ids: frozenset[int], index: int = 0
     ) -> None:
         self.request = request
-        self.slot = slot
+        self.index = index
+        self.cached_tokens = 0
         self.ids: list[int] = []
         self.finish_reason: FinishReason | None = None
         self.stop_reason: str | int | None = None
         self.timings: dict[str, float] = {}
-        self._stop_ids = frozenset() if request.sampling.ignore_eos else stop_ids
+        chosen = frozenset(request.sampling.stop_token_ids)
+        self.stop_ids = chosen if request.sampling.ignore_eos else stop_ids | chosen
+        self.was_forced = False
         self._output = OutputStream(
             codec.decode_bytes,
             thinking=request.thinking,
@@ -108,7 +127,7 @@ class Sequence:
         if not request.thinking:
             self._budget.state = "done"
         seed = request.sampling.seed
-        self._seed = secrets.randbits(63) if seed is None else seed
+        self._seed = secrets.randbits(63) if seed is None else seed + index
         self._generator = torch.Generator()
         self._seen: set[int] = set()
         if request.sampling.repetition_penalty != 1.0:
@@ -150,12 +169,13 @@ class Sequence:
             self.timings["decode_s"] = self.timings.get("decode_s", 0.0) + now - self._last
         self._last = now
         forced = self._budget.forced is not None
+        self.was_forced |= forced
         self.ids.append(token_id)
         if self.request.sampling.repetition_penalty != 1.0:
             self._seen.add(token_id)
         self._budget.observe(token_id)
         reasoning = text = ""
-        if token_id in self._stop_ids and not forced:
+        if token_id in self.stop_ids and not forced:
             self.finish_reason, self.stop_reason = "stop", token_id
         else:
             reasoning, text = self._output.feed(token_id, forced=forced)
@@ -164,22 +184,40 @@ class Sequence:
             elif len(self.ids) >= self.request.sampling.max_tokens:
                 self.finish_reason = "length"
         if self.finish_reason is None:
-            return Delta(text=text, reasoning=reasoning, token_ids=(token_id,))
-        return self._last_delta(token_id, reasoning, text)
+            return Delta(index=self.index, text=text, reasoning=reasoning, token_ids=(token_id,))
+        return self._last_delta((token_id,), reasoning, text)
 
-    def _last_delta(self, token_id: int, reasoning: str, text: str) -> Delta:
+    def end(self, finish: FinishReason, reason: str | None = None) -> Delta:
+        """End the answer where it is.
+
+        Args:
+            finish: Why, as a finish reason.
+            reason: Why, as a stop reason.
+
+        Returns:
+            The last piece.
+        """
+        self.finish_reason, self.stop_reason = finish, reason
+        return self._last_delta((), "", "")
+
+    def _last_delta(self, token_ids: tuple[int, ...], reasoning: str, text: str) -> Delta:
         more_reasoning, more_text = self._output.finish()
         if self._output.matched_stop is not None:
             self.finish_reason, self.stop_reason = "stop", self._output.matched_stop
         if self._output.tool_calls and self.finish_reason == "stop":
             self.finish_reason = "tool_calls"
         return Delta(
+            index=self.index,
             text=text + more_text,
             reasoning=reasoning + more_reasoning,
-            token_ids=(token_id,),
+            token_ids=token_ids,
             finish_reason=self.finish_reason,
             generation=self.generation(),
         )
+
+    def end_reasoning(self) -> bool:
+        """End thinking at the next token; whether there was any to end."""
+        return False
 
     def generation(self) -> Generation:
         """Everything so far as a result."""
@@ -199,14 +237,16 @@ class Sequence:
                 prompt_tokens=prompt_tokens,
                 completion_tokens=len(self.ids),
                 reasoning_tokens=self._output.reasoning_tokens,
+                cached_tokens=self.cached_tokens,
                 image_tokens=by_kind["image"],
                 video_tokens=by_kind["video"],
             ),
             timings=Timings(
                 **self.timings,
-                prefill_tokens=prompt_tokens,
+                prefill_tokens=prompt_tokens - self.cached_tokens,
                 decode_tokens=max(0, len(self.ids) - 1),
             ),
+            index=self.index,
             media=tuple(_media_row(span) for span in layout.spans),
         )
 

@@ -32,11 +32,13 @@ from nanovl.engine.engine import Engine, check_counts
 from nanovl.engine.messages import parse_messages, parse_tools
 from nanovl.engine.reasoning import budget_limits, ends_thinking
 from nanovl.engine.sequence import EngineRequest
+from nanovl.engine.stream import Stream
 from nanovl.model.vlm import VLM
 from nanovl.processing.attachments import attach
 from nanovl.processing.media import Limits
 from nanovl.processing.processor import Processor, TokenCount
 from nanovl.processing.speech import Transcriber, make_transcriber
+from nanovl.processing.vocab import TURN
 
 __all__ = ["Messages", "NanoVL", "Reasoning", "check_settings", "load"]
 
@@ -46,6 +48,9 @@ Reasoning = Literal["off", "on", "auto"] | bool | ReasoningParams
 REPORT_OFF = SamplingParams(temperature=0.0, max_tokens=1024)
 REPORT_ON = SamplingParams(temperature=0.6, top_p=0.95, max_tokens=16384)
 
+ENGINE_SETTINGS = frozenset(
+    {"kv_tokens", "max_queued", "max_queued_tokens", "media_cache_gib", "state_cache_gib"}
+)
 _SAMPLING_FIELDS = frozenset(f.name for f in fields(SamplingParams))
 _MEDIA_FIELDS = frozenset({"fps", "max_frames", "max_tiles", "pruning_rate", "total_tiles"})
 
@@ -63,6 +68,7 @@ def load(
     limits: Limits | None = None,
     transcriber: Transcriber | str | None = None,
     on_event: OnEvent = ignore_event,
+    **engine: Any,
 ) -> NanoVL:
     """Load a model that answers questions.
 
@@ -80,6 +86,7 @@ def load(
         transcriber: Speech recognition for audio and the sound of videos: an object, or a setting
             such as "whisper" (see `nanovl.processing.speech.make_transcriber`).
         on_event: Told about the progress of loading.
+        **engine: Further settings of `nanovl.engine.engine.Engine`: `kv_tokens`, `max_queued`, ...
 
     Raises:
         ConfigError: A setting that does not exist or is out of range.
@@ -89,6 +96,9 @@ def load(
     """
     # What may be wrong comes before the slow part.
     check_counts(context_length=context_length, max_slots=max_slots, prefill_chunk=prefill_chunk)
+    for name in engine:
+        if name not in ENGINE_SETTINGS:
+            raise ConfigError(f"unknown setting {name!r}{nearest(name, ENGINE_SETTINGS)}")
     if isinstance(transcriber, str):
         transcriber = make_transcriber(transcriber)
     check_quant(quant, emulate_activation)  # before a download
@@ -114,6 +124,7 @@ def load(
         context_length=context_length,
         max_slots=max_slots,
         prefill_chunk=prefill_chunk,
+        **engine,
     )
 
 
@@ -126,6 +137,7 @@ class NanoVL:
         name: What it was loaded from.
         stop_ids: Ids that end an answer besides the tokenizer's.
         context_length, max_slots, prefill_chunk: See `load`.
+        **engine: Further settings of `Engine`.
     """
 
     def __init__(
@@ -138,6 +150,7 @@ class NanoVL:
         context_length: int | None = None,
         max_slots: int = 16,
         prefill_chunk: int = 512,
+        **engine: Any,
     ) -> None:
         self.model = model.eval()
         self.processor = processor
@@ -150,6 +163,8 @@ class NanoVL:
             context_length=context_length,
             max_slots=max_slots,
             prefill_chunk=prefill_chunk,
+            turn_ids=(self.tokenizer.token_id(TURN),),
+            **engine,
         )
 
     def chat(
@@ -338,7 +353,12 @@ class NanoVL:
             hard=hard,
             tools=bool(conversation.tools),
             called_at=called_at,
+            names=self.processor.fingerprints(layout),
         )
+
+    def submit(self, request: EngineRequest, on_event: OnEvent = ignore_event) -> Stream:
+        """Queue a planned request and return its stream; see `Engine.submit`."""
+        return self.engine.submit(request, on_event)
 
     def _deltas(self, request: EngineRequest, on_event: OnEvent) -> Generator[Delta, None, None]:
         with closing(self.engine.run([request], on_event)) as pieces:

@@ -19,13 +19,15 @@ Source: training specification, section 7.4.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Protocol
 
 import torch
 
 from nanovl.core.errors import InputError
-from nanovl.model.cache import HybridCache
+from nanovl.model.cache import HybridCache, LayerStates
 from nanovl.model.ssm import SSMParameters
 
 __all__ = ["ForwardContext", "ParallelContext"]
@@ -92,12 +94,15 @@ class ForwardContext:
         cu_seqlens: Segment borders 0 = b_0 < b_1 < ... = t, of the whole pack.
         cache: Memory of earlier tokens; None computes every segment from nothing.
         slots: The cache slot of every segment; empty without a cache.
+        captures: Places inside segments whose Mamba states are wanted: segment -> rising
+            (tokens of the segment before it, where to put them).
         parallel: How other ranks' rows are reached; None when all rows are here.
     """
 
     cu_seqlens: tuple[int, ...]
     cache: HybridCache | None = None
     slots: tuple[int, ...] = ()
+    captures: Mapping[int, Sequence[tuple[int, LayerStates]]] = field(default_factory=dict)
     parallel: ParallelContext | None = None
     _seq_idx: dict[torch.device, torch.Tensor] = field(
         default_factory=dict, init=False, repr=False, compare=False
@@ -150,12 +155,21 @@ class ForwardContext:
         """Sequences in the stream."""
         return len(self.cu_seqlens) - 1
 
+    @cached_property
+    def num_steps(self) -> int:
+        """Leading segments that are one token of a cached sequence: they are decoded together."""
+        if self.cache is None:
+            return 0
+        segments = range(self.num_segments)
+        wanted = (i for i in segments if self.cu_seqlens[i + 1] > i + 1 or i in self.captures)
+        return next(wanted, self.num_segments)
+
     @property
     def is_decode(self) -> bool:
         """Whether every segment is one token that continues a cached sequence."""
         return self.cache is not None and self.num_tokens == self.num_segments
 
-    @property
+    @cached_property
     def segments(self) -> list[tuple[int, int]]:
         """(start, stop) of every segment."""
         return list(zip(self.cu_seqlens[:-1], self.cu_seqlens[1:], strict=True))

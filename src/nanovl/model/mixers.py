@@ -15,6 +15,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from nanovl.model.cache import LayerStates
 from nanovl.model.config import LMConfig
 from nanovl.model.context import ForwardContext
 from nanovl.model.ssm import SSMParameters, conv_scan
@@ -91,15 +92,8 @@ class Mamba2(nn.Module):
             y = scan(
                 xbc, dt_raw, parameters, cu_seqlens=ctx.cu_seqlens, seq_idx=ctx.seq_idx(u.device)
             )
-        elif ctx.is_decode:
-            y = self._decode(xbc, dt_raw, parameters, ctx)
         else:
-            dt = parameters.step_sizes(dt_raw)
-            parts = [
-                self._continue(xbc[a:b], dt[a:b], parameters.A, ctx, slot)
-                for (a, b), slot in zip(ctx.segments, ctx.slots, strict=True)
-            ]
-            y = parts[0] if len(parts) == 1 else torch.cat(parts)
+            y = self._cached(xbc, dt_raw, parameters, ctx)
         return self.out_proj(self.norm(y.reshape(-1, c.mamba_inner_size), z))
 
     def _scan_parameters(self, dtype: torch.dtype) -> SSMParameters:
@@ -126,6 +120,38 @@ class Mamba2(nn.Module):
             with torch.inference_mode(False):  # kept for later calls, which may want gradients
                 self._rates = (stamp, -torch.exp(self.A_log.detach().to(wide)))
         return self._rates[1]
+
+    def _cached(
+        self,
+        xbc: torch.Tensor,
+        dt_raw: torch.Tensor,
+        parameters: SSMParameters,
+        ctx: ForwardContext,
+    ) -> torch.Tensor:
+        """New tokens of cached sequences: (t, h, p)."""
+        steps = ctx.num_steps
+        parts = []
+        if steps:
+            parts.append(self._decode(xbc[:steps], dt_raw[:steps], parameters, ctx, steps))
+        if steps < ctx.num_segments:
+            dt = parameters.step_sizes(dt_raw[steps:])
+            for number in range(steps, ctx.num_segments):
+                a, b = ctx.segments[number]
+                slot, low = ctx.slots[number], a
+                for offset, target in (*ctx.captures.get(number, ()), (b - a, None)):
+                    high = a + offset
+                    if high > low:
+                        new = dt[low - steps : high - steps]
+                        parts.append(self._continue(xbc[low:high], new, parameters.A, ctx, slot))
+                    if target is not None:
+                        self._capture(target, ctx, slot)
+                    low = high
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def _capture(self, target: LayerStates, ctx: ForwardContext, slot: int) -> None:
+        assert ctx.cache is not None
+        k = self.cache_index
+        target.take(k, ctx.cache.conv[k][slot], ctx.cache.ssm[k][slot])
 
     def _continue(
         self,
@@ -168,16 +194,18 @@ class Mamba2(nn.Module):
         dt_raw: torch.Tensor,
         parameters: SSMParameters,
         ctx: ForwardContext,
+        steps: int,
     ) -> torch.Tensor:
-        """One new token of every sequence: (s, h, p)."""
+        """One new token of each of the first `steps` sequences: (steps, h, p)."""
         assert ctx.cache is not None
         conv_all, ssm_all = ctx.cache.conv[self.cache_index], ctx.cache.ssm[self.cache_index]
-        first, last = ctx.slots[0], ctx.slots[-1]
-        together = ctx.slots == tuple(range(first, last + 1))
+        slots = ctx.slots[:steps]
+        first, last = slots[0], slots[-1]
+        together = slots == tuple(range(first, last + 1))
         if together:  # neighbours: work on the cache in place
             conv_state, ssm_state = conv_all[first : last + 1], ssm_all[first : last + 1]
         else:
-            index = torch.tensor(ctx.slots, device=xbc.device)
+            index = torch.tensor(slots, device=xbc.device)
             conv_state, ssm_state = conv_all[index], ssm_all[index]
         conv = causal_conv_step(xbc, self.conv1d.weight, self.conv1d.bias, conv_state)
         x, B, C = parameters.split(conv)
@@ -228,11 +256,15 @@ class Attention(nn.Module):
             ctx.cache.append_kv(self.cache_index, slot, k[a:b], v[a:b])
             for (a, b), slot in zip(ctx.segments, ctx.slots, strict=True)
         ]
-        if ctx.is_decode:
-            return decode_attention(q, [kv[0] for kv in stored], [kv[1] for kv in stored])
-        parts = [
-            segment_attention(q[a:b], keys, values, past=ctx.cache.lengths[slot])
-            for (a, b), slot, (keys, values) in zip(ctx.segments, ctx.slots, stored, strict=True)
+        steps = ctx.num_steps
+        parts = []
+        if steps:
+            keys, values = zip(*stored[:steps], strict=True)
+            parts.append(decode_attention(q[:steps], keys, values))
+        parts += [
+            segment_attention(q[a:b], *stored[i], past=ctx.cache.lengths[ctx.slots[i]])
+            for i, (a, b) in enumerate(ctx.segments)
+            if i >= steps
         ]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 

@@ -92,6 +92,11 @@ class VLM(nn.Module):
         """Where the embedding table is."""
         return self.language_model.backbone.embeddings.weight.device
 
+    @property
+    def tiles_per_call(self) -> int:
+        """Tiles the encoder takes at a time."""
+        return self.max_tiles_per_call or (4 if self.device.type == "cpu" else 64)
+
     def encode_media(self, pixels: torch.Tensor) -> torch.Tensor:
         """Turn normalised pictures of one size into visual tokens.
 
@@ -102,7 +107,7 @@ class VLM(nn.Module):
             (m, rows, columns, d), rows and columns half the number of patches.
         """
         parts = []
-        count = self.max_tiles_per_call or (4 if self.device.type == "cpu" else 64)
+        count = self.tiles_per_call
         for start in range(0, pixels.shape[0], count):
             tiles = pixels[start : start + count]
             features = self.vision_model(tiles.to(self.device, self.dtype))
@@ -124,7 +129,7 @@ class VLM(nn.Module):
         for index, (span, pixels) in enumerate(
             zip(inputs.layout.spans, inputs.pixel_values, strict=True)
         ):
-            tokens, kept = self._encode_span(span, pixels)
+            tokens, kept = self.prune(span, self.encode_media(pixels))
             visual.append(tokens)
             if kept is not None:
                 counts[index] = kept
@@ -134,11 +139,19 @@ class VLM(nn.Module):
             x=self.merge(input_ids, visual, layout.placeholder), input_ids=input_ids, layout=layout
         )
 
-    def _encode_span(
-        self, span: MediaSpan, pixels: torch.Tensor
-    ) -> tuple[torch.Tensor, list[int] | None]:
-        """Visual tokens (kept, d) of one picture or video, and kept tokens per pruned frame."""
-        tokens = self.encode_media(pixels)  # (m, rows, columns, d)
+    def prune(self, span: MediaSpan, tokens: torch.Tensor) -> tuple[torch.Tensor, list[int] | None]:
+        """What a picture or video brings into the prompt.
+
+        Args:
+            span: As planned.
+            tokens: Of all its tiles or frames, (m, rows, columns, d) from `encode_media`.
+
+        Returns:
+            Visual tokens (kept, d), and kept tokens per frame where the span is pruned.
+
+        Raises:
+            InputError: The encoder made another grid than planned.
+        """
         if tuple(tokens.shape[1:3]) != span.grid:
             raise InputError(
                 f"{span.kind}: encoder made a grid of {tuple(tokens.shape[1:3])} visual tokens "

@@ -22,6 +22,7 @@ from nanovl.core.generation import ReasoningParams
 from nanovl.core.inputs import ProcessedInputs
 from nanovl.core.layout import IGNORE_LABEL, MediaSpan, TokenLayout
 from nanovl.processing.config import ProcessorConfig, Request
+from nanovl.processing.fingerprint import fingerprint
 from nanovl.processing.fit import too_long
 from nanovl.processing.images import open_image
 from nanovl.processing.media import Limits
@@ -239,6 +240,11 @@ class Processor:
             pixel_values=tuple(pixels),
             labels=None if labels is None else torch.tensor(labels, dtype=torch.int64),
         )
+
+    def fingerprints(self, layout: TokenLayout) -> tuple[bytes | None, ...]:
+        """Per span a name under which what the encoder makes of it may be kept, or None."""
+        shared = repr(self.config)
+        return tuple(fingerprint(span, shared) for span in layout.spans)
 
     # --- planning -------------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ import torch
 
 from nanovl.core.conversation import Conversation, Message
 from nanovl.core.generation import Delta, Generation
-from nanovl.engine.engine import generate_naive
+from nanovl.engine.naive import generate_naive
 from nanovl.engine.vlm import Messages, NanoVL
 from nanovl.model.cache import HybridCache
 from nanovl.model.config import VLMConfig

@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from nanovl.core.conversation import Conversation, VideoPart
-from nanovl.core.errors import CapacityError, ConfigError, InputError, NanoVLError
+from nanovl.core.errors import ConfigError, InputError, NanoVLError
 from nanovl.core.generation import SamplingParams
-from nanovl.engine.engine import Engine, generate_naive
+from nanovl.engine.engine import Engine
+from nanovl.engine.naive import generate_naive
 from nanovl.engine.sequence import EngineRequest
 from nanovl.testing import picture, streamed_equals_final, tiny_model, tiny_processor
 
@@ -203,14 +204,13 @@ def test_closing_the_iterator_frees_the_slot(engine, request_of):
     assert engine.used_slots == 0
 
 
-def test_slots_are_shared_between_streams(model, processor, request_of):
+def test_a_stream_waits_for_the_slot_of_another(model, processor, request_of):
     engine = Engine(model, processor.tokenizer, stop_ids=(), max_slots=1)
     first = engine.run([request_of()])
-    next(first)
-    with pytest.raises(CapacityError, match="all 1 slots are in use"):
-        next(engine.run([request_of()]))
-    assert len(list(first)) == 11
+    alone = [next(first)[1].token_ids]
     assert len(list(engine.run([request_of()]))) == 12
+    assert engine.used_slots == 0  # the first one was answered on the way, and is read now
+    assert len(alone + list(first)) == 12
 
 
 def test_interleaved_streams_do_not_disturb_each_other(engine, request_of):
@@ -231,7 +231,7 @@ def test_an_error_frees_the_slot(engine, request_of):
         raise InputError("picture is damaged")
 
     with pytest.raises(InputError, match="damaged"):
-        list(engine.run([replace(request_of(), load=broken)]))
+        list(engine.run([replace(request_of("Look.", [image_part()]), load=broken)]))
     assert engine.used_slots == 0
 
 

@@ -1,6 +1,7 @@
 """The front door."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -252,11 +253,8 @@ def test_batch_equals_single(model):
         given = request if isinstance(request, dict) else {"messages": request}
         alone = model.chat(**{"max_tokens": 14, **given})
         assert answer.token_ids == alone.token_ids
-        assert (answer.text, answer.reasoning, answer.usage) == (
-            alone.text,
-            alone.reasoning,
-            alone.usage,
-        )
+        assert (answer.text, answer.reasoning) == (alone.text, alone.reasoning)
+        assert replace(answer.usage, cached_tokens=0) == replace(alone.usage, cached_tokens=0)
     assert model.batch([]) == []
     with pytest.raises(InputError, match=r"requests\[0\]: no messages"):
         model.batch([{"files": []}])
