@@ -209,11 +209,13 @@ class ToolCallDelta:
     Attributes:
         index: Number of the call within the answer.
         name: Name of the tool, on the first piece of a call only.
+        id: Names the call, on its first piece only.
         arguments: Next piece of the arguments as JSON text; all pieces together are valid JSON.
     """
 
     index: int
     name: str | None = None
+    id: str | None = None
     arguments: str = ""
 
 

@@ -63,13 +63,15 @@ class StopMatcher:
 
     Args:
         stops: Stop strings, none of them empty.
+        include: Whether the string that was found is part of the text.
 
     Attributes:
         matched: The string that was found, or None.
     """
 
-    def __init__(self, stops: Sequence[str] = ()) -> None:
+    def __init__(self, stops: Sequence[str] = (), *, include: bool = False) -> None:
         self._stops = tuple(stops)
+        self._include = include
         self._held = ""
         self.matched: str | None = None
 
@@ -82,7 +84,7 @@ class StopMatcher:
         if found:
             end, _, self.matched = min(found)
             self._held = ""
-            return text[: end - len(self.matched)]
+            return text[: end if self._include else end - len(self.matched)]
         hold = partial_match(text, self._stops)
         self._held = text[len(text) - hold :]
         return text[: len(text) - hold]

@@ -30,8 +30,8 @@ def generate_naive(
     started = time.perf_counter()
     while not sequence.is_finished:
         logits = model(x, ForwardContext.single(x.shape[0]), rows="last")
-        (token,) = choose(logits, [sequence], codec.size)
+        ((token, logprob),) = choose(logits, [sequence], codec.size)
         sequence.timings.setdefault("prefill_s", time.perf_counter() - started)
-        sequence.append(token)
+        sequence.append(token, logprob)
         x = torch.cat([x, model.embed_tokens(torch.tensor([token]))])
     return sequence.generation()

@@ -14,8 +14,9 @@ section 4.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, get_args
 
+from nanovl.core.errors import ConfigError
 from nanovl.core.generation import ReasoningParams
 from nanovl.engine.detokenize import Detokenizer, TokenBytes, partial_match
 
@@ -25,10 +26,15 @@ __all__ = [
     "OPEN_TAG",
     "TOOL_TAG",
     "BudgetMachine",
+    "BudgetMode",
     "ReasoningSplitter",
     "budget_limits",
     "ends_thinking",
 ]
+
+# "newline" ends thinking at a line break and allows the grace for one to come; "hard" ends it at
+# the budget itself.
+BudgetMode = Literal["newline", "hard"]
 
 OPEN_TAG = "<think>"
 CLOSE_TAG = "</think>"
@@ -48,7 +54,9 @@ def ends_thinking(prompt_tail: str) -> bool:
     return prompt_tail.rstrip("\n").endswith(OPEN_TAG)
 
 
-def budget_limits(params: ReasoningParams, max_tokens: int | None) -> tuple[int | None, int | None]:
+def budget_limits(
+    params: ReasoningParams, max_tokens: int | None, *, mode: BudgetMode = "newline"
+) -> tuple[int | None, int | None]:
     """When thinking is ended: (at the next line break from here on, anywhere from here on).
 
     When the caller limits the answer to more than `ANSWER_RESERVE` tokens, the budget is lowered
@@ -57,16 +65,23 @@ def budget_limits(params: ReasoningParams, max_tokens: int | None) -> tuple[int 
     Args:
         params: Budget and grace; a budget of None is unlimited.
         max_tokens: The caller's limit, or None when the caller set none.
+        mode: "hard" ignores the grace.
 
     Returns:
         Counts of generated tokens, both None when thinking is never ended.
+
+    Raises:
+        ConfigError: An unknown mode.
     """
+    if mode not in get_args(BudgetMode):
+        raise ConfigError(f"budget mode {mode!r}: expected 'newline' or 'hard'")
     soft = params.budget
-    hard = None if soft is None else soft + params.grace
+    grace = 0 if mode == "hard" else params.grace
+    hard = None if soft is None else soft + grace
     if max_tokens is not None and max_tokens > ANSWER_RESERVE:
         room = max_tokens - ANSWER_RESERVE
         soft = room if soft is None else min(soft, room)
-        last = max(soft, min(soft + params.grace, max_tokens - ANSWER_RESERVE // 2))
+        last = max(soft, min(soft + grace, max_tokens - ANSWER_RESERVE // 2))
         hard = last if hard is None else min(hard, last)
     return soft, hard
 
@@ -85,6 +100,7 @@ class BudgetMachine:
         soft, hard: Limits from `budget_limits`.
         encode: Plain text to ids.
         token_bytes: Ids to the bytes they stand for.
+        tools: Whether a tool call ends thinking; as for `ReasoningSplitter`.
 
     Attributes:
         state: "thinking", "forcing" or "done".
@@ -98,6 +114,7 @@ class BudgetMachine:
         hard: int | None,
         encode: Callable[[str], list[int]],
         token_bytes: TokenBytes,
+        tools: bool = True,
     ) -> None:
         self.state: Literal["thinking", "forcing", "done"] = "thinking"
         self.count = 0
@@ -109,6 +126,8 @@ class BudgetMachine:
         self._ids: list[int] = []
         self._queue: list[int] = []
         self._waited = 0
+        self._due = False
+        self._ends = (CLOSE_TAG, TOOL_TAG) if tools else (CLOSE_TAG,)
 
     @property
     def forced(self) -> int | None:
@@ -124,10 +143,17 @@ class BudgetMachine:
         elif self.state == "thinking":
             self._think(token_id)
 
-    def end_now(self) -> None:
-        """End thinking at the next token, whatever the budget (an "answer now" button)."""
-        if self.state == "thinking":
-            self._force()
+    def end_now(self) -> bool:
+        """End thinking at the next token, whatever the budget (an "answer now" button).
+
+        Returns:
+            Whether it was going on; False also when it is being ended already.
+        """
+        if self.state != "thinking" or self._due:
+            return False
+        self._due = True
+        self._force_between_characters()
+        return True
 
     def _think(self, token_id: int) -> None:
         self.count += 1
@@ -135,17 +161,18 @@ class BudgetMachine:
         self._ids = [*self._ids[-_WINDOW:], token_id]
         seen = self._window + new
         self._window = seen[-_WINDOW:]
-        if CLOSE_TAG in seen or TOOL_TAG in seen:
+        if any(tag in seen for tag in self._ends):
             self.state = "done"
-        elif self._soft is None:
-            return
-        elif self.count >= self._soft and new.endswith("\n"):
+        elif self._due or (self._hard is not None and self.count >= self._hard):
+            self._force_between_characters()
+        elif self._soft is not None and self.count >= self._soft and new.endswith("\n"):
             self._force()
-        elif self._hard is not None and self.count >= self._hard:
-            if self._text.is_mid_character and self._waited < _MAX_WAIT:
-                self._waited += 1
-            else:
-                self._force()
+
+    def _force_between_characters(self) -> None:
+        if self._text.is_mid_character and self._waited < _MAX_WAIT:
+            self._waited += 1
+        else:
+            self._force()
 
     def _force(self) -> None:
         self._queue = self._closing_ids()

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from nanovl.core.errors import NanoVLError
+from nanovl.core.generation import TokenLogprob
 from nanovl.core.layout import relay_videos
 from nanovl.engine.media_cache import Encoded, MediaCache
 from nanovl.engine.sequence import Sequence
@@ -21,7 +22,7 @@ from nanovl.engine.task import Task
 from nanovl.model.cache import HybridCache, LayerStates
 from nanovl.model.context import ForwardContext
 from nanovl.model.vlm import VLM
-from nanovl.ops.sampling import process_logits, sample
+from nanovl.ops.sampling import process_logits, sample, token_logprobs
 
 __all__ = ["Runner", "choose", "choose_each"]
 
@@ -138,29 +139,50 @@ def missing(task: Task) -> list[int]:
     ]
 
 
-def choose(logits: torch.Tensor, sequences: Seq[Sequence], num_tokens: int) -> list[int]:
-    """The next id of every sequence from its row of logits.
+def choose(
+    logits: torch.Tensor, sequences: Seq[Sequence], num_tokens: int
+) -> list[tuple[int, TokenLogprob | None]]:
+    """The next id of every sequence from its row of logits, and how likely it was if asked for.
 
     Raises:
         NanoVLError: A row holds NaN, or allows nothing.
     """
     params = [s.request.sampling for s in sequences]
-    seen = [s.seen_ids() for s in sequences]
-    processed = process_logits(logits, params, seen, num_tokens=num_tokens)
+    processed = process_logits(
+        logits,
+        params,
+        [s.seen for s in sequences],
+        num_tokens=num_tokens,
+        generated=[s.generated for s in sequences],
+        allowed=[s.allowed() for s in sequences],
+        banned=[s.banned for s in sequences],
+    )
     drawn: list[Any] = sample(processed, params, [s.generator() for s in sequences]).tolist()
-    return [s.resolve(int(token)) for s, token in zip(sequences, drawn, strict=True)]
+    ids = [s.resolve(int(token)) for s, token in zip(sequences, drawn, strict=True)]
+    found: dict[int, TokenLogprob] = {}
+    rows = [row for row, p in enumerate(params) if p.logprobs is not None]
+    if rows:
+        made = token_logprobs(
+            logits[rows],
+            [ids[row] for row in rows],
+            [params[row].logprobs or 0 for row in rows],
+            num_tokens=num_tokens,
+            reasoning=[not sequences[row].reasoning_over for row in rows],
+        )
+        found = dict(zip(rows, made, strict=True))
+    return [(token, found.get(row)) for row, token in enumerate(ids)]
 
 
 def choose_each(
     logits: torch.Tensor, sequences: Seq[Sequence], num_tokens: int
-) -> list[int | NanoVLError]:
+) -> list[tuple[int, TokenLogprob | None] | NanoVLError]:
     """`choose`, where a broken row is the error of its own sequence alone."""
     try:
         return [*choose(logits, sequences, num_tokens)]
     except NanoVLError as error:
         if len(sequences) == 1:
             return [error]
-    result: list[int | NanoVLError] = []
+    result: list[tuple[int, TokenLogprob | None] | NanoVLError] = []
     for row, sequence in enumerate(sequences):
         try:
             result += choose(logits[row : row + 1], [sequence], num_tokens)

@@ -19,13 +19,16 @@ from nanovl.core.generation import (
     Generation,
     SamplingParams,
     Timings,
+    TokenLogprob,
     Usage,
 )
 from nanovl.core.inputs import ProcessedInputs
 from nanovl.core.layout import TokenLayout
+from nanovl.engine.constraint import CompiledConstraint
 from nanovl.engine.output import OutputStream
 from nanovl.engine.reasoning import BudgetMachine
-from nanovl.ops.sampling import position_seed
+from nanovl.engine.repetition import DEFAULT_REPETITION, RepetitionDetector, RepetitionParams
+from nanovl.ops.sampling import TokenCounts, position_seed
 
 __all__ = ["Codec", "EngineRequest", "Sequence"]
 
@@ -61,6 +64,8 @@ class EngineRequest:
         cache_salt: Only requests with the same one share what is kept of prompts.
         tenant: Tenants take turns; within one, requests are served in order.
         priority: Lower ones go first.
+        constraint: What the answer has to look like.
+        repetition: Loops that end the answer; None watches for none.
         deadline: `time.perf_counter()` at which the answer ends where it is.
         request_id: Names it in logs.
     """
@@ -77,6 +82,8 @@ class EngineRequest:
     cache_salt: str = ""
     tenant: str = ""
     priority: int = 0
+    constraint: CompiledConstraint | None = None
+    repetition: RepetitionParams | None = DEFAULT_REPETITION
     deadline: float | None = None
     request_id: str = ""
 
@@ -112,27 +119,43 @@ class Sequence:
         chosen = frozenset(request.sampling.stop_token_ids)
         self.stop_ids = chosen if request.sampling.ignore_eos else stop_ids | chosen
         self.was_forced = False
+        spec = None if request.constraint is None else request.constraint.spec
+        tools = request.tools and (spec is None or spec.allows_calls)
         self._output = OutputStream(
             codec.decode_bytes,
             thinking=request.thinking,
-            tools=request.tools,
+            tools=tools,
             stops=request.sampling.stop,
+            include_stop=request.sampling.include_stop,
         )
         self._budget = BudgetMachine(
             soft=request.soft,
             hard=request.hard,
             encode=codec.encode,
             token_bytes=codec.decode_bytes,
+            tools=tools,
         )
         if not request.thinking:
             self._budget.state = "done"
         seed = request.sampling.seed
         self._seed = secrets.randbits(63) if seed is None else seed + index
         self._generator = torch.Generator()
-        self._seen: set[int] = set()
-        if request.sampling.repetition_penalty != 1.0:
-            self._seen.update(request.layout.input_ids)
-            self._seen.discard(request.layout.placeholder)
+        sampling = request.sampling
+        self._seen: TokenCounts | None = None
+        if sampling.repetition_penalty != 1.0:
+            unseen = request.layout.placeholder
+            self._seen = TokenCounts(i for i in request.layout.input_ids if i != unseen)
+        self._generated: TokenCounts | None = None
+        if sampling.presence_penalty or sampling.frequency_penalty:
+            self._generated = TokenCounts()
+        self._constraint = None
+        if request.constraint is not None:
+            self._constraint = request.constraint.start(
+                thinking=request.thinking, stop_ids=self.stop_ids
+            )
+        self._loops = None if request.repetition is None else RepetitionDetector(request.repetition)
+        self._logprobs: list[TokenLogprob] = []
+        self.prompt_logprobs: list[TokenLogprob] = []
         self._last = request.called_at
 
     @property
@@ -145,22 +168,52 @@ class Sequence:
         self._generator.manual_seed(position_seed(self._seed, len(self.ids)))
         return self._generator
 
-    def seen_ids(self) -> torch.Tensor | None:
+    @property
+    def seen(self) -> torch.Tensor | None:
         """Ids the repetition penalty applies to: prompt and answer without visual placeholders."""
-        if self.request.sampling.repetition_penalty == 1.0:
-            return None
-        return torch.tensor(sorted(self._seen), dtype=torch.int64)
+        return None if self._seen is None else self._seen.ids
+
+    @property
+    def generated(self) -> TokenCounts | None:
+        """Ids that presence and frequency penalties apply to."""
+        return self._generated
+
+    @property
+    def banned(self) -> frozenset[int] | None:
+        """Ids that cannot come next."""
+        early = len(self.ids) < self.request.sampling.min_tokens
+        return self.stop_ids if early else None
+
+    def allowed(self) -> torch.Tensor | None:
+        """Mask of the ids that may come next (v,), or None where all may.
+
+        Raises:
+            InputError: Nothing can follow.
+        """
+        return None if self._constraint is None else self._constraint.mask()
 
     def resolve(self, chosen: int) -> int:
         """The next id: the forced one, if thinking is being ended, else the chosen one."""
         forced = self._budget.forced
         return chosen if forced is None else forced
 
-    def append(self, token_id: int) -> Delta:
+    @property
+    def reasoning_over(self) -> bool:
+        """Whether what comes next belongs to the answer."""
+        return self._output.reasoning_over
+
+    def append(self, token_id: int, logprob: TokenLogprob | None = None) -> Delta:
         """Take the next id, from `resolve`.
+
+        Args:
+            token_id: The id.
+            logprob: How likely it was, where asked for.
 
         Returns:
             The piece to stream; the last one carries the complete generation.
+
+        Raises:
+            InputError: The constraint cannot be followed any further.
         """
         now = time.perf_counter()
         if not self.ids:
@@ -171,21 +224,37 @@ class Sequence:
         forced = self._budget.forced is not None
         self.was_forced |= forced
         self.ids.append(token_id)
-        if self.request.sampling.repetition_penalty != 1.0:
-            self._seen.add(token_id)
+        for counts in (self._seen, self._generated):
+            if counts is not None:
+                counts.add(token_id)
+        if logprob is not None:
+            self._logprobs.append(logprob)
         self._budget.observe(token_id)
+        if self._constraint is not None:
+            self._constraint.accept(token_id, forced=forced)
         reasoning = text = ""
         if token_id in self.stop_ids and not forced:
             self.finish_reason, self.stop_reason = "stop", token_id
         else:
+            thinking = not self._output.reasoning_over
             reasoning, text = self._output.feed(token_id, forced=forced)
             if self._output.matched_stop is not None:
                 self.finish_reason = "stop"
             elif len(self.ids) >= self.request.sampling.max_tokens:
                 self.finish_reason = "length"
+            elif self._loops is not None and self._loops.observe(token_id, reasoning=thinking):
+                self.finish_reason, self.stop_reason = "stop", "repetition"
+        fresh = () if logprob is None else (logprob,)
         if self.finish_reason is None:
-            return Delta(index=self.index, text=text, reasoning=reasoning, token_ids=(token_id,))
-        return self._last_delta((token_id,), reasoning, text)
+            return Delta(
+                index=self.index,
+                text=text,
+                reasoning=reasoning,
+                tool_calls=self._output.take_tool_deltas(),
+                token_ids=(token_id,),
+                logprobs=fresh,
+            )
+        return self._last_delta((token_id,), reasoning, text, fresh)
 
     def end(self, finish: FinishReason, reason: str | None = None) -> Delta:
         """End the answer where it is.
@@ -198,9 +267,15 @@ class Sequence:
             The last piece.
         """
         self.finish_reason, self.stop_reason = finish, reason
-        return self._last_delta((), "", "")
+        return self._last_delta((), "", "", ())
 
-    def _last_delta(self, token_ids: tuple[int, ...], reasoning: str, text: str) -> Delta:
+    def _last_delta(
+        self,
+        token_ids: tuple[int, ...],
+        reasoning: str,
+        text: str,
+        logprobs: tuple[TokenLogprob, ...],
+    ) -> Delta:
         more_reasoning, more_text = self._output.finish()
         if self._output.matched_stop is not None:
             self.finish_reason, self.stop_reason = "stop", self._output.matched_stop
@@ -210,18 +285,20 @@ class Sequence:
             index=self.index,
             text=text + more_text,
             reasoning=reasoning + more_reasoning,
+            tool_calls=self._output.take_tool_deltas(),
             token_ids=token_ids,
+            logprobs=logprobs,
             finish_reason=self.finish_reason,
             generation=self.generation(),
         )
 
     def end_reasoning(self) -> bool:
         """End thinking at the next token; whether there was any to end."""
-        return False
+        return self._budget.end_now()
 
     def generation(self) -> Generation:
         """Everything so far as a result."""
-        layout = self.request.layout
+        layout, wanted = self.request.layout, self.request.sampling
         prompt_tokens = layout.num_tokens
         by_kind = {"image": 0, "video": 0}
         for span in layout.spans:
@@ -248,6 +325,10 @@ class Sequence:
             ),
             index=self.index,
             media=tuple(_media_row(span) for span in layout.spans),
+            logprobs=None if wanted.logprobs is None else tuple(self._logprobs),
+            prompt_logprobs=(
+                None if wanted.prompt_logprobs is None else tuple(self.prompt_logprobs)
+            ),
         )
 
 

@@ -26,6 +26,7 @@ from nanovl.engine.scheduler import by_turn, split_prompts, victim
 from nanovl.engine.sequence import Codec, Sequence
 from nanovl.engine.task import Task
 from nanovl.model.cache import BLOCK, LayerStates, Snapshot
+from nanovl.ops.sampling import token_logprobs
 
 __all__ = ["Steps"]
 
@@ -338,9 +339,14 @@ class Steps:
         captures = [self._captures(task, count) for task, count in prompts]
         wanted = list(range(len(steps)))
         at, choosing = len(steps), list(steps)
+        scored: list[tuple[Task, int, int]] = []  # prompts whose rows are all wanted, and where
         for task, count in prompts:
+            last = task.remaining == count and not task.sequence.ids
+            if task.request.sampling.prompt_logprobs is not None and not task.sequence.ids:
+                scored.append((task, len(wanted), count - last))
+                wanted += range(at, at + count - last)
             at += count
-            if task.remaining == count and not task.sequence.ids:
+            if last:
                 wanted.append(at - 1)
                 choosing.append(task)
         started = time.perf_counter()
@@ -356,6 +362,11 @@ class Steps:
             task.computed += 1
         for (task, count), taken in zip(prompts, captures, strict=True):
             self._advance(task, count, taken, started)
+        for task, row, count in scored:
+            self._score(task, logits[row : row + count])
+        if scored:
+            inside = {r for _, row, count in scored for r in range(row, row + count)}
+            logits = logits[[r for r in range(len(wanted)) if r not in inside]]
         self._choose(logits, choosing)
         return True
 
@@ -441,6 +452,13 @@ class Steps:
         if not task.remaining:
             task.phase, task.rows = "decode", None
 
+    def _score(self, task: Task, logits: torch.Tensor) -> None:
+        """How likely the prompt's own tokens are, from the logits in front of them."""
+        known, count = task.sequence.prompt_logprobs, logits.shape[0]
+        ids = task.request.layout.input_ids[len(known) + 1 : len(known) + 1 + count]
+        top = task.request.sampling.prompt_logprobs or 0
+        known += token_logprobs(logits, ids, top, num_tokens=self.codec.size)
+
     def _choose(self, logits: torch.Tensor, choosing: list[Task]) -> None:
         """The next id of every sequence; further answers to a prompt begin here."""
         rows: list[int] = []
@@ -463,7 +481,11 @@ class Steps:
             if isinstance(token, NanoVLError):
                 self._fail(task, token)
                 continue
-            delta = task.sequence.append(token)
+            try:
+                delta = task.sequence.append(*token)
+            except NanoVLError as error:
+                self._fail(task, error)
+                continue
             if task.sequence.is_finished:
                 self._remember(task)
                 self._retire(task)
@@ -474,6 +496,7 @@ class Steps:
         sequence = Sequence(task.request, self.codec, task.sequence.stop_ids, index)
         sequence.timings = dict(task.sequence.timings)
         sequence.cached_tokens = task.sequence.cached_tokens
+        sequence.prompt_logprobs = task.sequence.prompt_logprobs
         twin = Task(task.request, sequence, task.stream)
         twin.names, twin.keys, twin.submitted_at = task.names, task.keys, task.submitted_at
         return twin

@@ -25,15 +25,19 @@ from nanovl.checkpoint.side_files import stop_ids
 from nanovl.core.config import from_dict, nearest
 from nanovl.core.conversation import Conversation, Message
 from nanovl.core.device import choose_device, choose_dtype
-from nanovl.core.errors import BackendError, ConfigError, InputError
+from nanovl.core.errors import ConfigError, InputError
 from nanovl.core.events import OnEvent, ignore_event
 from nanovl.core.generation import Delta, Generation, ReasoningParams, SamplingParams
+from nanovl.core.layout import TokenLayout
+from nanovl.engine.constraint import compile_constraint, request_constraint
 from nanovl.engine.engine import Engine, check_counts
 from nanovl.engine.messages import parse_messages, parse_tools
 from nanovl.engine.reasoning import budget_limits, ends_thinking
+from nanovl.engine.repetition import from_repetition_detection
 from nanovl.engine.sequence import EngineRequest
 from nanovl.engine.stream import Stream
 from nanovl.model.vlm import VLM
+from nanovl.ops.sampling import check_token_ids
 from nanovl.processing.attachments import attach
 from nanovl.processing.media import Limits
 from nanovl.processing.processor import Processor, TokenCount
@@ -176,7 +180,9 @@ class NanoVL:
         reasoning: Reasoning = "off",
         reasoning_budget: int | None = None,
         tools: Sequence[Mapping[str, Any]] | None = None,
+        tool_choice: str | Mapping[str, Any] | None = None,
         response_format: Mapping[str, Any] | None = None,
+        structured: Mapping[str, Any] | None = None,
         sampling: SamplingParams | None = None,
         on_event: OnEvent = ignore_event,
         **overrides: Any,
@@ -191,7 +197,11 @@ class NanoVL:
             reasoning: "off", "on", or "auto" (`/think` and `/no_think` in the messages decide).
             reasoning_budget: Reasoning tokens after which thinking is ended; 0 is off.
             tools: Function descriptions the model may call.
-            response_format: None or `{"type": "text"}`.
+            tool_choice: "auto", "none", "required", or the one to call as
+                `{"type": "function", "function": {"name": ...}}`.
+            response_format: What the answer has to look like: `{"type": "json_object"}` or
+                `{"type": "json_schema", "json_schema": {"schema": ...}}`.
+            structured: The same by one of `json`, `regex`, `choice`, `grammar`, `json_object`.
             sampling: How to choose tokens; None takes the report's settings.
             on_event: Told about the progress of long prompts.
             **overrides: Single fields of `SamplingParams` (`max_tokens=200`, `temperature=0.2`,
@@ -210,7 +220,9 @@ class NanoVL:
             reasoning=reasoning,
             reasoning_budget=reasoning_budget,
             tools=tools,
+            tool_choice=tool_choice,
             response_format=response_format,
+            structured=structured,
             sampling=sampling,
             **overrides,
         )
@@ -310,31 +322,66 @@ class NanoVL:
         reasoning: Reasoning = "off",
         reasoning_budget: int | None = None,
         tools: Sequence[Mapping[str, Any]] | None = None,
+        tool_choice: str | Mapping[str, Any] | None = None,
+        parallel_tool_calls: bool = True,
         response_format: Mapping[str, Any] | None = None,
+        structured: Mapping[str, Any] | None = None,
+        budget_mode: Literal["newline", "hard"] = "newline",
+        repetition_detection: Any = None,
+        prompt_ids: Sequence[int] | None = None,
         sampling: SamplingParams | None = None,
+        cache_salt: str = "",
+        tenant: str = "",
+        priority: int = 0,
+        timeout: float | None = None,
         **overrides: Any,
     ) -> EngineRequest:
-        """Check a request and lay out its prompt, without decoding pixels; see `chat`."""
+        """Check a request and lay out its prompt, without decoding pixels.
+
+        Args:
+            messages, files, system, reasoning, reasoning_budget, tools, tool_choice,
+                response_format, structured, sampling, **overrides: See `chat`.
+            parallel_tool_calls: Whether a call that is required may come with others.
+            budget_mode: "hard" ends thinking at the budget, not at the next line break.
+            repetition_detection: False, or settings of loops that end an answer.
+            prompt_ids: The prompt itself, in place of messages.
+            cache_salt: Only requests with the same one share what is kept of prompts.
+            tenant: Tenants take turns.
+            priority: Lower ones go first.
+            timeout: Seconds from now after which the answer ends where it is.
+
+        Raises:
+            InputError: Messages or media that cannot be used, or too long for the context.
+            ConfigError: An unknown or contradictory setting.
+        """
         called_at = time.perf_counter()
-        if response_format is not None and response_format.get("type") != "text":
-            raise BackendError(
-                f"response_format {response_format.get('type')!r} is not available in this version "
-                "of nanovl; leave it out, and ask for the format in the question"
-            )
         chosen, media = _split_overrides(overrides)
         params = _reasoning(reasoning, reasoning_budget)
-        conversation = self.conversation(messages, files, system=system, tools=tools)
-        layout = self.processor.plan(
-            conversation,
-            reasoning=params,
-            keep_history_reasoning=False,
-            max_length=self.engine.context_length,
-            **media,
+        spec = request_constraint(
+            response_format=response_format,
+            structured=structured,
+            tool_choice=tool_choice,
+            tools=tools,
+            parallel=parallel_tool_calls,
         )
+        if prompt_ids is None:
+            offered = None if tool_choice == "none" else tools
+            conversation = self.conversation(messages, files, system=system, tools=offered)
+            layout = self.processor.plan(
+                conversation,
+                reasoning=params,
+                keep_history_reasoning=False,
+                max_length=self.engine.context_length,
+                **media,
+            )
+        else:
+            conversation = None
+            layout = TokenLayout(input_ids=list(prompt_ids), placeholder=self.tokenizer.image_id)
         room = self.engine.room(layout)
         thinking = ends_thinking(self.tokenizer.decode(layout.input_ids[-32:]))
         given = sampling is not None or "max_tokens" in chosen
         sampling = _sampling(sampling or (REPORT_ON if thinking else REPORT_OFF), chosen)
+        check_token_ids(sampling, self.tokenizer.size)
         if not given:
             sampling = replace(sampling, max_tokens=min(sampling.max_tokens, room))
         elif sampling.max_tokens > room:
@@ -343,7 +390,7 @@ class NanoVL:
                 f"the context of {self.engine.context_length}; set max_tokens to at most {room}, "
                 "or leave it out"
             )
-        soft, hard = budget_limits(params, sampling.max_tokens if given else None)
+        soft, hard = budget_limits(params, sampling.max_tokens if given else None, mode=budget_mode)
         return EngineRequest(
             layout=layout,
             load=lambda: self.processor.load(layout, dtype=self.model.dtype),
@@ -351,9 +398,15 @@ class NanoVL:
             thinking=thinking,
             soft=soft,
             hard=hard,
-            tools=bool(conversation.tools),
+            tools=conversation is not None and bool(conversation.tools),
             called_at=called_at,
             names=self.processor.fingerprints(layout),
+            cache_salt=cache_salt,
+            tenant=tenant,
+            priority=priority,
+            constraint=None if spec is None else compile_constraint(spec, self.tokenizer),
+            repetition=from_repetition_detection(repetition_detection),
+            deadline=None if timeout is None else called_at + timeout,
         )
 
     def submit(self, request: EngineRequest, on_event: OnEvent = ignore_event) -> Stream:

@@ -190,9 +190,7 @@ class HybridCache:
         """
         past = self.lengths[slot]
         total = past + k.shape[0]
-        if self.missing_blocks(slot, total):
-            ahead = max(total, past + max(past // 4, _GROWTH_TOKENS)) if self._grows else total
-            self.reserve(slot, ahead)
+        self._ensure(slot, total)
         kv, runs = self._kv[layer], self._runs[slot]
         if len(runs) == 1:
             start = runs[0][0]
@@ -212,6 +210,41 @@ class HybridCache:
             seen += length
         both = torch.cat(parts, dim=2)
         return both[0], both[1]
+
+    def memory(self, layer: int) -> torch.Tensor:
+        """Keys and values of all sequences of a layer, (2, k, tokens, e)."""
+        return self._kv[layer]
+
+    def step_table(self, slots: tuple[int, ...]) -> tuple[torch.Tensor, torch.Tensor, int]:
+        """Where the tokens of sequences lie, with room for one new token each.
+
+        Returns:
+            Runs int64 (., 2) of first token in memory and tokens, the borders between the runs of
+            the sequences int64 (slots + 1,), and the tokens of the longest one.
+
+        Raises:
+            CapacityError: No room was reserved, and none is left.
+        """
+        runs: list[tuple[int, int]] = []
+        borders = [0]
+        for slot in slots:
+            left = self.lengths[slot] + 1
+            self._ensure(slot, left)
+            for start, length in self._runs[slot]:
+                runs.append((start, min(length, left)))
+                left -= runs[-1][1]
+                if not left:
+                    break
+            borders.append(len(runs))
+        longest = 1 + max(self.lengths[slot] for slot in slots)
+        return torch.tensor(runs), torch.tensor(borders), longest
+
+    def _ensure(self, slot: int, tokens: int) -> None:
+        """Make room, and some more where the cache may grow."""
+        if self.missing_blocks(slot, tokens):
+            past = self.lengths[slot]
+            ahead = max(tokens, past + max(past // 4, _GROWTH_TOKENS)) if self._grows else tokens
+            self.reserve(slot, ahead)
 
     # --- scratch memory and counting ------------------------------------------------------------
 

@@ -107,6 +107,9 @@ class ForwardContext:
     _seq_idx: dict[torch.device, torch.Tensor] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
+    _tables: dict[str, tuple[torch.Tensor, torch.Tensor, int]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "cu_seqlens", tuple(int(b) for b in self.cu_seqlens))
@@ -168,6 +171,13 @@ class ForwardContext:
     def is_decode(self) -> bool:
         """Whether every segment is one token that continues a cached sequence."""
         return self.cache is not None and self.num_tokens == self.num_segments
+
+    def step_table(self) -> tuple[torch.Tensor, torch.Tensor, int]:
+        """Where the keys of the leading one-token segments lie, the new one's place included."""
+        if "steps" not in self._tables:  # every attention layer asks
+            assert self.cache is not None
+            self._tables["steps"] = self.cache.step_table(self.slots[: self.num_steps])
+        return self._tables["steps"]
 
     @cached_property
     def segments(self) -> list[tuple[int, int]]:

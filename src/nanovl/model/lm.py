@@ -13,13 +13,13 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from nanovl.model.config import LMConfig
 from nanovl.model.context import ForwardContext
-from nanovl.model.mixers import MIXERS, RMSNorm
+from nanovl.model.mixers import MIXERS, Linear, RMSNorm
+from nanovl.ops.linear import linear
 
 __all__ = ["HybridLM", "Layer", "Rows"]
 
@@ -82,7 +82,7 @@ class HybridLM(nn.Module):
         self.config = config
         self.backbone = Backbone(config)
         if not config.tie_embeddings:
-            self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+            self.lm_head = Linear(config.hidden_size, config.vocab_size)
 
     def embed(self, input_ids: torch.Tensor) -> torch.Tensor:
         """Rows of the embedding table: ids (t,) to (t, d)."""
@@ -99,7 +99,7 @@ class HybridLM(nn.Module):
         """Final norm and output layer: (rows, d) to fp32 (rows, v)."""
         normed = self.backbone.norm_f(hidden)
         if self.config.tie_embeddings:
-            out = F.linear(normed, self.backbone.embeddings.weight)
+            out = linear(normed, self.backbone.embeddings.weight)
         else:
             out = self.lm_head(normed)
         return out if out.dtype == torch.float64 else out.float()  # sampling needs fp32

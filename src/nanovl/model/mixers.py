@@ -22,10 +22,24 @@ from nanovl.model.ssm import SSMParameters, conv_scan
 from nanovl.ops.activation import squared_relu
 from nanovl.ops.attention import decode_attention, packed_attention, segment_attention
 from nanovl.ops.conv import causal_conv_prefill, causal_conv_step
+from nanovl.ops.linear import linear
+from nanovl.ops.native import decode
+from nanovl.ops.native.library import usable
 from nanovl.ops.norm import gated_rms_norm, rms_norm
 from nanovl.ops.ssd import ssd_prefill, ssd_step
 
-__all__ = ["MIXERS", "MLP", "Attention", "Mamba2", "RMSNorm"]
+__all__ = ["MIXERS", "MLP", "Attention", "Linear", "Mamba2", "RMSNorm"]
+
+
+class Linear(nn.Linear):
+    """A linear without bias, fast for a few rows too."""
+
+    def __init__(self, in_features: int, out_features: int) -> None:
+        super().__init__(in_features, out_features, bias=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(t, in) to (t, out)."""
+        return linear(x, self.weight)
 
 
 class RMSNorm(nn.Module):
@@ -68,7 +82,7 @@ class Mamba2(nn.Module):
         self.config = config
         self.cache_index = cache_index
         inner, heads = config.mamba_inner_size, config.mamba_num_heads
-        self.in_proj = nn.Linear(config.hidden_size, config.in_proj_size, bias=False)
+        self.in_proj = Linear(config.hidden_size, config.in_proj_size)
         # Only the parameters of this module are used; see ops.conv for the arithmetic.
         self.conv1d = nn.Conv1d(
             config.conv_dim, config.conv_dim, config.conv_kernel, groups=config.conv_dim
@@ -78,23 +92,28 @@ class Mamba2(nn.Module):
         self.dt_bias = nn.Parameter(torch.zeros(heads, dtype=torch.float32))
         self.norm = GatedRMSNorm(inner, config.norm_eps, config.num_groups)
         self._rates: tuple[tuple[int, int, torch.dtype], torch.Tensor] | None = None
-        self.out_proj = nn.Linear(inner, config.hidden_size, bias=False)
+        self._constants: tuple[object, dict[str, torch.Tensor]] | None = None
+        self.out_proj = Linear(inner, config.hidden_size)
 
     def forward(self, u: torch.Tensor, ctx: ForwardContext) -> torch.Tensor:
         """(t, d) to (t, d); reads and updates the states of `ctx`'s slots."""
-        c = self.config
-        z, xbc, dt_raw = self.in_proj(u).split(
-            [c.mamba_inner_size, c.conv_dim, c.mamba_num_heads], dim=-1
-        )
+        proj = self.in_proj(u)
         parameters = self._scan_parameters(u.dtype)
-        if ctx.cache is None:
-            scan = conv_scan if ctx.parallel is None else ctx.parallel.conv_scan
-            y = scan(
-                xbc, dt_raw, parameters, cu_seqlens=ctx.cu_seqlens, seq_idx=ctx.seq_idx(u.device)
-            )
-        else:
-            y = self._cached(xbc, dt_raw, parameters, ctx)
-        return self.out_proj(self.norm(y.reshape(-1, c.mamba_inner_size), z))
+        if ctx.cache is not None:
+            return self.out_proj(self._cached(proj, parameters, ctx))
+        z, xbc, dt_raw = self._split(proj)
+        scan = conv_scan if ctx.parallel is None else ctx.parallel.conv_scan
+        y = scan(xbc, dt_raw, parameters, cu_seqlens=ctx.cu_seqlens, seq_idx=ctx.seq_idx(u.device))
+        return self.out_proj(self._normed(y, z))
+
+    def _split(self, proj: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """z, x B C, and dt before its bias."""
+        c = self.config
+        z, xbc, dt_raw = proj.split([c.mamba_inner_size, c.conv_dim, c.mamba_num_heads], dim=-1)
+        return z, xbc, dt_raw
+
+    def _normed(self, y: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
+        return self.norm(y.reshape(-1, self.config.mamba_inner_size), z)
 
     def _scan_parameters(self, dtype: torch.dtype) -> SSMParameters:
         c = self.config
@@ -122,19 +141,17 @@ class Mamba2(nn.Module):
         return self._rates[1]
 
     def _cached(
-        self,
-        xbc: torch.Tensor,
-        dt_raw: torch.Tensor,
-        parameters: SSMParameters,
-        ctx: ForwardContext,
+        self, proj: torch.Tensor, parameters: SSMParameters, ctx: ForwardContext
     ) -> torch.Tensor:
-        """New tokens of cached sequences: (t, h, p)."""
+        """New tokens of cached sequences, gated and normalised: (t, h p)."""
         steps = ctx.num_steps
         parts = []
         if steps:
-            parts.append(self._decode(xbc[:steps], dt_raw[:steps], parameters, ctx, steps))
+            parts.append(self._decode(proj[:steps], parameters, ctx))
         if steps < ctx.num_segments:
+            z, xbc, dt_raw = self._split(proj)
             dt = parameters.step_sizes(dt_raw[steps:])
+            made = []
             for number in range(steps, ctx.num_segments):
                 a, b = ctx.segments[number]
                 slot, low = ctx.slots[number], a
@@ -142,10 +159,12 @@ class Mamba2(nn.Module):
                     high = a + offset
                     if high > low:
                         new = dt[low - steps : high - steps]
-                        parts.append(self._continue(xbc[low:high], new, parameters.A, ctx, slot))
+                        made.append(self._continue(xbc[low:high], new, parameters.A, ctx, slot))
                     if target is not None:
                         self._capture(target, ctx, slot)
                     low = high
+            y = made[0] if len(made) == 1 else torch.cat(made)
+            parts.append(self._normed(y, z[steps:]))
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     def _capture(self, target: LayerStates, ctx: ForwardContext, slot: int) -> None:
@@ -189,23 +208,33 @@ class Mamba2(nn.Module):
         )
 
     def _decode(
-        self,
-        xbc: torch.Tensor,
-        dt_raw: torch.Tensor,
-        parameters: SSMParameters,
-        ctx: ForwardContext,
-        steps: int,
+        self, proj: torch.Tensor, parameters: SSMParameters, ctx: ForwardContext
     ) -> torch.Tensor:
-        """One new token of each of the first `steps` sequences: (steps, h, p)."""
+        """One new token of each of the leading sequences, gated and normalised: (s, h p)."""
         assert ctx.cache is not None
+        c, steps = self.config, proj.shape[0]
         conv_all, ssm_all = ctx.cache.conv[self.cache_index], ctx.cache.ssm[self.cache_index]
         slots = ctx.slots[:steps]
-        first, last = slots[0], slots[-1]
-        together = slots == tuple(range(first, last + 1))
+        if usable(proj, conv_all, self.norm.weight) and not torch.is_grad_enabled():
+            return decode.mamba_step(
+                proj,
+                slots,
+                conv_all,
+                ssm_all,
+                **self._step_constants(),
+                A=parameters.A,
+                norm_weight=self.norm.weight,
+                num_groups=c.num_groups,
+                eps=c.norm_eps,
+                time_step_limit=c.time_step_limit,
+            )
+        z, xbc, dt_raw = self._split(proj)
+        together = slots == tuple(range(slots[0], slots[-1] + 1))
         if together:  # neighbours: work on the cache in place
-            conv_state, ssm_state = conv_all[first : last + 1], ssm_all[first : last + 1]
+            at = slice(slots[0], slots[-1] + 1)
+            conv_state, ssm_state = conv_all[at], ssm_all[at]
         else:
-            index = torch.tensor(slots, device=xbc.device)
+            index = torch.tensor(slots, device=proj.device)
             conv_state, ssm_state = conv_all[index], ssm_all[index]
         conv = causal_conv_step(xbc, self.conv1d.weight, self.conv1d.bias, conv_state)
         x, B, C = parameters.split(conv)
@@ -213,7 +242,24 @@ class Mamba2(nn.Module):
         y = ssd_step(x, dt, parameters.A, B, C, self.D.to(dt.dtype), state=ssm_state)
         if not together:
             conv_all[index], ssm_all[index] = conv_state, ssm_state
-        return y
+        return self._normed(y, z)
+
+    def _step_constants(self) -> dict[str, torch.Tensor]:
+        """Small parameters as the decoding kernel wants them, kept while they do not change."""
+        conv, bias = self.conv1d.weight, self.conv1d.bias
+        sources = (conv, *([] if bias is None else [bias]), self.dt_bias, self.D)
+        stamp = tuple((0 if t.is_inference() else t._version, t.data_ptr()) for t in sources)
+        if self._constants is None or self._constants[0] != stamp:
+            with torch.inference_mode(False), torch.no_grad():
+                offset = conv.new_zeros(conv.shape[0]) if bias is None else bias
+                made = {
+                    "conv_weight": conv[:, 0].t().float().contiguous(),
+                    "conv_bias": offset.float(),
+                    "dt_bias": self.dt_bias.float(),
+                    "D": self.D.float(),
+                }
+            self._constants = (stamp, made)
+        return self._constants[1]
 
 
 class Attention(nn.Module):
@@ -229,10 +275,10 @@ class Attention(nn.Module):
         self.config = config
         self.cache_index = cache_index
         q, kv = config.num_heads * config.head_dim, config.num_kv_heads * config.head_dim
-        self.q_proj = nn.Linear(config.hidden_size, q, bias=False)
-        self.k_proj = nn.Linear(config.hidden_size, kv, bias=False)
-        self.v_proj = nn.Linear(config.hidden_size, kv, bias=False)
-        self.o_proj = nn.Linear(q, config.hidden_size, bias=False)
+        self.q_proj = Linear(config.hidden_size, q)
+        self.k_proj = Linear(config.hidden_size, kv)
+        self.v_proj = Linear(config.hidden_size, kv)
+        self.o_proj = Linear(q, config.hidden_size)
 
     def forward(self, u: torch.Tensor, ctx: ForwardContext) -> torch.Tensor:
         """(t, d) to (t, d); reads and extends the KV of `ctx`'s slots."""
@@ -252,17 +298,23 @@ class Attention(nn.Module):
         self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, ctx: ForwardContext
     ) -> torch.Tensor:
         assert ctx.cache is not None
-        stored = [
-            ctx.cache.append_kv(self.cache_index, slot, k[a:b], v[a:b])
-            for (a, b), slot in zip(ctx.segments, ctx.slots, strict=True)
-        ]
-        steps = ctx.num_steps
-        parts = []
-        if steps:
-            keys, values = zip(*stored[:steps], strict=True)
+        cache, steps = ctx.cache, ctx.num_steps
+        parts, begun = [], 0
+        fits = decode.attends(self.config.num_heads, self.config.num_kv_heads, q.shape[-1])
+        if steps and fits and usable(q, k, v) and not torch.is_grad_enabled():
+            table, begun = ctx.step_table(), steps
+            memory = cache.memory(self.cache_index)
+            parts.append(decode.attend(q[:steps], k[:steps], v[:steps], memory, *table))
+        stored = {
+            i: cache.append_kv(self.cache_index, ctx.slots[i], k[a:b], v[a:b])
+            for i, (a, b) in enumerate(ctx.segments)
+            if i >= begun
+        }
+        if steps > begun:
+            keys, values = zip(*(stored[i] for i in range(steps)), strict=True)
             parts.append(decode_attention(q[:steps], keys, values))
         parts += [
-            segment_attention(q[a:b], *stored[i], past=ctx.cache.lengths[ctx.slots[i]])
+            segment_attention(q[a:b], *stored[i], past=cache.lengths[ctx.slots[i]])
             for i, (a, b) in enumerate(ctx.segments)
             if i >= steps
         ]
@@ -279,8 +331,8 @@ class MLP(nn.Module):
 
     def __init__(self, config: LMConfig, cache_index: int) -> None:
         super().__init__()
-        self.up_proj = nn.Linear(config.hidden_size, config.intermediate_size, bias=False)
-        self.down_proj = nn.Linear(config.intermediate_size, config.hidden_size, bias=False)
+        self.up_proj = Linear(config.hidden_size, config.intermediate_size)
+        self.down_proj = Linear(config.intermediate_size, config.hidden_size)
 
     def forward(self, u: torch.Tensor, ctx: ForwardContext) -> torch.Tensor:
         """(t, d) to (t, d)."""

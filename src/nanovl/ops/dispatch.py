@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import torch
 
-from nanovl.ops.native.library import status
+from nanovl.ops.native.decode import MAX_ROWS
+from nanovl.ops.native.library import kernels, status
 
 __all__ = ["Choice", "bf16_matmul", "report"]
 
@@ -45,6 +46,18 @@ def _training(on_cpu: bool) -> list[tuple[str, str, str]]:
     return [("bf16 training passes", done, why)]
 
 
+def _decoding(on_cpu: bool) -> list[tuple[str, str, str]]:
+    ready, why = status()
+    if not (on_cpu and ready):
+        return [("SSM decode", "in-place step (ssd_step)", "one token per sequence")]
+    tiles = "AMX tiles" if kernels().tiles else "vector dot products"
+    return [
+        ("bf16 decode", "C kernels", f"up to {MAX_ROWS} rows, {tiles}; {why}"),
+        ("SSM decode", "C kernel (mamba_step)", "convolution, state, gate and norm in one pass"),
+        ("attention decode", "C kernel (attend_step)", "reads keys where they lie"),
+    ]
+
+
 def report(device: torch.device | str = "cpu") -> list[Choice]:
     """Describe the implementations used on a device, one line per operation."""
     on_cpu = torch.device(device).type == "cpu"
@@ -69,7 +82,7 @@ def report(device: torch.device | str = "cpu") -> list[Choice]:
         ),
         ("SSM training and packs", "chunked matmuls (ssd_scan)", "all chunks at once, gradients"),
         *_training(on_cpu),
-        ("SSM decode", "in-place step (ssd_step)", "one token per sequence"),
+        *_decoding(on_cpu),
         ("causal convolution", "shifted multiply-adds", "PyTorch's CPU kernel transposes twice"),
         (
             "int8 linear",

@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-from nanovl.ops.native import pointwise as native
+from nanovl.ops.native import decode, pointwise as native
 from nanovl.ops.native.library import usable
 
 __all__ = ["gated_rms_norm", "gated_rms_norm_reference", "rms_norm", "rms_norm_reference"]
@@ -49,6 +49,9 @@ def rms_norm(x: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor:
         return x * torch.rsqrt(x.square().mean(dim=-1, keepdim=True) + eps) * weight.to(x.dtype)
     if _needs_grad(x, weight) and usable(x):
         return native.rms_norm(x, weight, eps)
+    few = x.ndim == 2 and 0 < x.shape[0] <= decode.MAX_ROWS
+    if few and not _needs_grad(x, weight) and usable(x, weight):
+        return decode.rms_norm(x, weight, eps)
     if x.dtype == torch.float32 or x.is_cuda or _needs_grad(x, weight):
         return F.rms_norm(x, (x.shape[-1],), weight.to(x.dtype), eps)
     # PyTorch's CPU kernel keeps fp32 inside but reads and writes bf16 element by element; casting

@@ -8,6 +8,6 @@ Reading order: text first (`vocab`, `tekken`, `tokenizer`, `pieces`, `content`, 
 what media is and where it comes from (`media`, `fetch`, `detect`, `attachments`), pictures
 (`tiling`, `images`, `pixels`), video (`sampling`, `container`, `video`, `video_layout`), documents
 (`pdf`), sound (`audio`, `speech`), and last how it all comes together (`config`, `opening`,
-`sizing`, `fit`, `processor`) and how a sample looks
+`sizing`, `fit`, `fingerprint`, `processor`) and how a sample looks
 (`token_runs`, `glyphs`, `preview`).
 """

@@ -1,7 +1,10 @@
 """Budget machine and reasoning/answer split."""
 
+import copy
+
 import pytest
 
+from nanovl.core.errors import ConfigError
 from nanovl.core.generation import ReasoningParams
 from nanovl.engine.output import OutputStream
 from nanovl.engine.reasoning import (
@@ -182,11 +185,93 @@ def test_unlimited_budget_never_forces():
 def test_end_now():
     budget = machine(None, None)
     drive(budget, text_ids("abc"))
-    budget.end_now()
+    assert budget.end_now()
+    assert not budget.end_now()
     out, forced = drive(budget, [], 10)
     assert (out, forced, budget.state) == (DOTTED, 4, "done")
-    budget.end_now()
+    assert not budget.end_now()
     assert budget.forced is None
+
+
+def test_end_now_before_the_first_token():
+    budget = machine(100, 200)
+    assert budget.end_now()
+    assert drive(budget, [], 10) == (CLOSE, 3)
+
+
+def test_end_now_finishes_the_character():
+    euro = list("\u20ac".encode())
+    budget = machine(None, None)
+    drive(budget, [97, *euro[:1]])
+    assert budget.end_now()
+    assert budget.forced is None
+    assert not budget.end_now()
+    out, _ = drive(budget, [*euro[1:], 98], 6)
+    assert out == [*euro[1:], *DOTTED]
+
+
+def test_end_now_waits_no_longer_than_the_budget_does():
+    budget = machine(None, None)
+    drive(budget, [0xE2])
+    budget.end_now()
+    out, _ = drive(budget, [300] * 9, 7)
+    assert out == [300, 300, 300, *DOTTED]
+
+
+def test_end_now_is_overtaken_by_the_natural_end():
+    budget = machine(None, None)
+    drive(budget, [0xE2])
+    budget.end_now()
+    out, _ = drive(budget, text_ids("<"))  # shows that the character stays broken
+    assert out == text_ids("<") + DOTTED
+    budget = machine(None, None)
+    drive(budget, [*text_ids("a</think>")])
+    assert not budget.end_now()
+
+
+@pytest.mark.parametrize(
+    ("params", "max_tokens", "expected"),
+    [
+        ({"budget": 100}, None, (100, 100)),
+        ({"budget": 100}, 1256, (100, 100)),
+        ({"budget": 5000}, 1256, (1000, 1000)),
+        ({"budget": None}, 1256, (1000, 1000)),
+        ({"budget": None}, None, (None, None)),
+    ],
+)
+def test_hard_mode_has_no_grace(params, max_tokens, expected):
+    reasoning = ReasoningParams(mode="on", **params)
+    assert budget_limits(reasoning, max_tokens, mode="hard") == expected
+
+
+def test_hard_mode_ends_at_the_budget():
+    # The newline at token 8 would be waited for otherwise.
+    out, forced = drive(machine(5, 5), text_ids("abcdefg\nhi"), 12)
+    assert out == text_ids("abcde") + DOTTED + text_ids("fg\n")
+    assert forced == 4
+
+
+def test_unknown_mode():
+    with pytest.raises(ConfigError, match="budget mode 'soft': expected 'newline' or 'hard'"):
+        budget_limits(ReasoningParams(mode="on"), None, mode="soft")
+
+
+def test_without_tools_a_call_ends_no_budget():
+    budget = BudgetMachine(soft=12, hard=14, encode=encode, token_bytes=token_bytes, tools=False)
+    _, forced = drive(budget, text_ids("x<TOOLCALL>[\n\n\n\n\n"))
+    assert (forced, budget.state) == (3, "done")
+
+
+@pytest.mark.parametrize("cut", range(1, 12))
+def test_a_pause_changes_nothing(cut):
+    # Preemption drops caches, not the machine: what it counted and what it forces go on.
+    straight, kept = machine(5, 8), machine(5, 8)
+    ids = text_ids("abcdefghijkl")
+    expected, _ = drive(straight, ids, 12)
+    first, _ = drive(kept, ids, cut)
+    chosen = sum(token not in DOTTED for token in first)
+    rest, _ = drive(copy.deepcopy(kept), ids[chosen:], 12 - cut)
+    assert first + rest == expected
 
 
 @pytest.mark.parametrize(
@@ -258,6 +343,90 @@ def play(text, **options):
     assert "".join(p[0] for p in parts) == stream.reasoning
     assert "".join(p[1] for p in parts) == stream.text
     return stream
+
+
+PIPE = [
+    ("thinking off, plain answer", False, False, "It is 5.", None, "It is 5.", []),
+    ("prompt opened it, output has no start tag", True, False, "2+3</think>5", "2+3", "5", []),
+    ("max_tokens while thinking", True, True, "2+3 is", "2+3 is", "", []),
+    ("ends on a partial tag", True, True, "2+3 </thi", "2+3 </thi", "", []),
+    ("ends on a partial tool tag", False, True, "so <TOOLCA", None, "so <TOOLCA", []),
+    ("call without end tag", True, True, f"I call.\n{CALL}", "I call.\n", "", ["f"]),
+    ("call behind the end tag", True, True, f"a</think>\n\n{CALL}", "a", "", ["f"]),
+    ("call in the middle", True, True, f"a</think>b {CALL} c", "a", "b c", ["f"]),
+    (
+        "start tag in the answer",
+        True,
+        True,
+        "a</think>b <think>c</think>",
+        "a",
+        "b <think>c</think>",
+        [],
+    ),
+    ("white space", True, False, "a</think>\n\nb\n", "a", "b\n", []),
+    ("no tools offered", True, False, f"a {CALL}</think>b", f"a {CALL}", "b", []),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "thinking", "tools", "text", "reasoning", "answer", "calls"), PIPE
+)
+def test_every_row_at_every_character(name, thinking, tools, text, reasoning, answer, calls):
+    data = text.encode()
+    whole = {300: data}
+    for cut in range(len(data) + 1):
+        pieces = {300: data[:cut], 301: data[cut:]}
+        check_row(pieces, thinking, tools, (reasoning, answer, calls))
+    check_row(whole, thinking, tools, (reasoning, answer, calls))
+    check_row(
+        dict(enumerate(data[i : i + 1] for i in range(len(data)))),
+        thinking,
+        tools,
+        (reasoning, answer, calls),
+    )
+
+
+def check_row(pieces, thinking, tools, expected):
+    stream = OutputStream(
+        lambda ids: b"".join(pieces[i] for i in ids), thinking=thinking, tools=tools
+    )
+    parts, deltas = [], []
+    for token in pieces:
+        assert stream.reasoning_over or thinking
+        parts.append(stream.feed(token))
+        deltas += stream.take_tool_deltas()
+    parts.append(stream.finish())
+    deltas += stream.take_tool_deltas()
+    found = (stream.reasoning_or_none, stream.text, [c.name for c in stream.tool_calls])
+    assert found == expected
+    assert "".join(p[0] for p in parts) == stream.reasoning
+    assert "".join(p[1] for p in parts) == stream.text
+    assert [d.name for d in deltas if d.name is not None] == expected[2]
+    assert len(stream.tool_call_ids) == len(expected[2])
+
+
+def test_reasoning_is_over_with_the_tag():
+    stream = OutputStream(token_bytes, thinking=True)
+    states = []
+    for byte in b"a</think>\nb":
+        stream.feed(byte)
+        states.append(stream.reasoning_over)
+    assert states == [False] * 8 + [True] * 3
+    assert OutputStream(token_bytes).reasoning_over
+
+
+def test_the_stop_string_can_be_kept():
+    for text in ("ab END cd", "ab END"):
+        stream = play(text, stops=["END"], include_stop=True)
+        assert (stream.text, stream.matched_stop) == ("ab END", "END")
+    assert play("ab EN", stops=["END"], include_stop=True).text == "ab EN"
+
+
+def test_nothing_is_read_behind_a_stop_string():
+    stream = OutputStream(lambda ids: b"a END " + CALL.encode(), tools=True, stops=["END"])
+    assert stream.feed(300) == ("", "a ")
+    assert stream.finish() == ("", "")
+    assert stream.matched_stop == "END"
 
 
 def test_stop_strings_do_not_act_inside_reasoning():

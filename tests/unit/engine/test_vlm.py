@@ -8,9 +8,10 @@ import torch
 
 from nanovl.checkpoint.random_weights import write_random
 from nanovl.core.conversation import Conversation, ImagePart, MediaRef, Message
-from nanovl.core.errors import BackendError, CheckpointError, ConfigError, InputError
+from nanovl.core.errors import CheckpointError, ConfigError, InputError
 from nanovl.core.generation import ReasoningParams, SamplingParams
 from nanovl.engine.vlm import NanoVL, load
+from nanovl.model.context import ForwardContext
 from nanovl.processing.media import Limits
 from nanovl.testing import (
     picture,
@@ -193,10 +194,120 @@ def test_bad_settings(model, settings, message):
         model.plan("Hi", **settings)
 
 
-def test_response_format_is_not_there_yet(model):
-    assert model.plan("Hi", response_format={"type": "text"})
-    with pytest.raises(BackendError, match="'json_object' is not available in this version"):
-        model.plan("Hi", response_format={"type": "json_object"})
+SCHEMA = {
+    "type": "object",
+    "properties": {"n": {"type": "integer", "minimum": 0, "maximum": 9}, "ok": {"type": "boolean"}},
+    "required": ["n", "ok"],
+    "additionalProperties": False,
+}
+
+
+@pytest.mark.parametrize("reasoning", ["off", "on"])
+def test_answers_follow_a_schema(model, reasoning):
+    answer = model.chat(
+        "Hi",
+        reasoning=reasoning,
+        reasoning_budget=8 if reasoning == "on" else None,
+        temperature=1.5,
+        seed=3,
+        max_tokens=200,
+        response_format={"type": "json_schema", "json_schema": {"schema": SCHEMA}},
+    )
+    found = json.loads(answer.text)
+    assert set(found) == {"n", "ok"}
+    assert 0 <= found["n"] <= 9
+    assert answer.finish_reason == "stop"
+    assert (answer.reasoning is not None) == (reasoning == "on")
+
+
+def test_answers_follow_a_choice_and_a_regex(model):
+    options = {"temperature": 1.0, "seed": 2, "max_tokens": 30}
+    words = ["yes", "no", "perhaps"]
+    assert model.chat("Hi", structured={"choice": words}, **options).text in words
+    text = model.chat("Hi", structured={"regex": r"[a-c]{3}-\d{2}"}, **options).text
+    assert len(text) == 6
+    assert text[3] == "-"
+
+
+def test_a_tool_can_be_required(model):
+    tool = {"type": "function", "function": {"name": "add", "parameters": SCHEMA}}
+    pieces = list(
+        model.stream("Hi", tools=[tool], tool_choice="required", parallel_tool_calls=False, seed=1,
+                     temperature=1.0, max_tokens=120)
+    )  # fmt: skip
+    answer = pieces[-1].generation
+    assert answer.finish_reason == "tool_calls"
+    (call,) = answer.tool_calls[:1]
+    deltas = [d for piece in pieces for d in piece.tool_calls if d.index == 0]
+    assert deltas[0].name == call.name == "add"
+    assert deltas[0].id
+    assert json.loads("".join(d.arguments for d in deltas)) == call.arguments
+
+
+def test_what_cannot_be_followed_is_refused_at_once(model):
+    with pytest.raises(InputError, match="response_format"):
+        model.plan("Hi", response_format={"type": "yaml"})
+    with pytest.raises(InputError, match="structured_outputs"):
+        model.plan("Hi", structured={"regex": "("})
+    with pytest.raises(InputError, match="logit_bias"):
+        model.plan("Hi", logit_bias={10**6: 1.0})
+
+
+def test_log_probabilities_are_those_of_the_model(model):
+    answer = model.chat("Hi", max_tokens=6, logprobs=3, prompt_logprobs=2, ignore_eos=True,
+                        repetition_penalty=1.7)  # fmt: skip
+    assert [p.token_id for p in answer.logprobs] == list(answer.token_ids)
+    prompt = model.plan("Hi").layout.input_ids
+    assert [p.token_id for p in answer.prompt_logprobs] == prompt[1:]
+    ids = [*prompt, *answer.token_ids]
+    x = model.model.embed_tokens(torch.tensor(ids))
+    with torch.no_grad():
+        logits = model.model(x, ForwardContext.single(len(ids)), rows="all")
+    expected = logits[:, : model.tokenizer.size].log_softmax(dim=-1)
+    found = [*answer.prompt_logprobs, *answer.logprobs]
+    for row, piece in enumerate(found):
+        assert piece.logprob == pytest.approx(float(expected[row, ids[row + 1]]), abs=1e-4)
+        best = expected[row].topk(len(piece.top)).indices.tolist()
+        assert [i for i, _ in piece.top] == best
+    assert {len(p.top) for p in answer.logprobs} == {3}
+    assert model.chat("Hi", max_tokens=2).logprobs is None
+
+
+def test_penalties_bias_and_bans(model):
+    plain = model.chat("Hi", max_tokens=8, ignore_eos=True)
+    first = plain.token_ids[0]
+    assert model.chat("Hi", max_tokens=1, logit_bias={first: -100}).token_ids[0] != first
+    assert model.chat("Hi", max_tokens=1, logit_bias={7: 100}).token_ids == (7,)
+    stopped = model.chat("Hi", max_tokens=8, ignore_eos=True, stop_token_ids=(first,))
+    assert stopped.token_ids == (first,)
+    late = model.chat("Hi", max_tokens=8, stop_token_ids=(first,), min_tokens=4)
+    assert len(late.token_ids) >= 4
+    assert first not in late.token_ids[:4]
+    often = model.chat("Hi", max_tokens=30, ignore_eos=True)
+    seldom = model.chat("Hi", max_tokens=30, ignore_eos=True, frequency_penalty=2.0)
+    assert len(set(seldom.token_ids)) >= len(set(often.token_ids))
+
+
+def test_thinking_can_be_ended_by_hand(model):
+    request = model.plan("Hi", reasoning="on", max_tokens=400, ignore_eos=True)
+    stream = model.submit(request)
+    pieces = iter(stream)
+    for _ in range(5):
+        next(pieces)
+    assert stream.end_reasoning()
+    answer = list(pieces)[-1].generation
+    assert answer.usage.reasoning_tokens < 20
+    assert answer.text
+    assert not stream.end_reasoning()
+
+
+def test_prompt_ids_are_taken_as_they_are(model):
+    layout = model.plan("Hi").layout
+    again = model.plan("", prompt_ids=layout.input_ids, max_tokens=5)
+    assert again.layout.input_ids == layout.input_ids
+    answers = [next(d.generation for d in model.submit(r) if d.generation)
+               for r in (again, model.plan("Hi", max_tokens=5))]  # fmt: skip
+    assert answers[0].token_ids == answers[1].token_ids
 
 
 def test_too_long_for_the_context():

@@ -1,4 +1,4 @@
-"""Compile `kernels.c` for this machine, once, and call it.
+"""Compile the C sources for this machine, once, and call it.
 
 The library is kept below NANOVL_HOME under a name that depends on source, compiler and CPU. What
 cannot be compiled or loaded is reported by `doctor` and otherwise done by PyTorch. Must not decide
@@ -26,7 +26,8 @@ __all__ = ["Kernels", "kernels", "status", "usable"]
 
 logger = logging.getLogger(__name__)
 
-_SOURCE = Path(__file__).with_name("kernels.c")
+_SOURCES = [Path(__file__).with_name(name) for name in ("kernels.c", "decode.c")]
+_HEADER = Path(__file__).with_name("common.h")
 # Sums may be reordered, NaN and infinity keep their meaning.
 _FLAGS = (
     "-O3",
@@ -49,11 +50,16 @@ class Kernels:
 
     Args:
         path: The shared object.
+
+    Attributes:
+        tiles: Whether the CPU multiplies bf16 tiles (AMX) and this process may use them.
     """
 
     def __init__(self, path: Path) -> None:
         self._library = ctypes.CDLL(str(path))
         self._library.nanovl_threads.restype = ctypes.c_int
+        self._library.nanovl_tiles.restype = ctypes.c_int
+        self.tiles = bool(self._library.nanovl_tiles())
 
     @property
     def threads(self) -> int:
@@ -89,7 +95,7 @@ def _load() -> tuple[Kernels | None, str]:
 
 def _compiled(compiler: str) -> Path:
     """The shared object for this source, compiler and CPU; made if it is not there yet."""
-    source = _SOURCE.read_bytes()
+    source = b"".join(path.read_bytes() for path in (_HEADER, *_SOURCES))
     facts = [compiler, platform.machine(), _cpu_features(), " ".join(_FLAGS)]
     stamp = hashlib.sha256(source + "\n".join(facts).encode()).hexdigest()[:16]
     target = paths.home() / "native" / f"kernels-{stamp}.so"
@@ -101,7 +107,7 @@ def _compiled(compiler: str) -> Path:
         target = Path(tempfile.mkdtemp(prefix="nanovl-native-")) / target.name
     scratch = target.with_name(f".{os.getpid()}-{target.name}")
     subprocess.run(
-        [compiler, *_FLAGS, "-o", str(scratch), str(_SOURCE), "-lm"],
+        [compiler, *_FLAGS, "-o", str(scratch), *map(str, _SOURCES), "-lm"],
         check=True,
         capture_output=True,
         text=True,

@@ -1,0 +1,322 @@
+/* Decoding on a CPU: one new token of each of a few sequences, bf16 weights, fp32 arithmetic.
+
+   With so few rows every weight is used once or a few times, so what counts is reading it from
+   memory at full speed and doing little in between. Referees: F.linear, ops/norm.py, ops/conv.py,
+   ops/ssd.py, ops/attention.py.
+
+   Letters: s sequences, h heads, p head width, g groups, n state, k KV heads, e head width.
+*/
+
+#include "common.h"
+
+#include <stdlib.h>
+
+#if defined(__AMX_BF16__) && defined(__linux__)
+#include <immintrin.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#define AMX 1
+#else
+#define AMX 0
+#endif
+
+/* ---- linear ------------------------------------------------------------------------------------ */
+
+/* Whether `linear_rows` may use matrix tiles: the CPU has them and the kernel lets this process. */
+int nanovl_tiles(void) {
+#if AMX
+    static int allowed = -1;
+    if (allowed < 0) allowed = syscall(SYS_arch_prctl, 0x1023, 18) == 0; /* tile data */
+    return allowed;
+#else
+    return 0;
+#endif
+}
+
+/* Rows o to stop of w (outs, ins) times each row of x (s, ins), without tiles. */
+static void dots(const bf16 *x, const bf16 *w, i64 s, i64 outs, i64 ins, i64 o, i64 stop, bf16 *y) {
+    for (; o < stop; o++) {
+        const bf16 *row = w + o * ins;
+        for (i64 r = 0; r < s; r++) {
+            const bf16 *in = x + r * ins;
+            float sum = 0.0f;
+#pragma omp simd reduction(+ : sum)
+            for (i64 i = 0; i < ins; i++) sum += wide(row[i]) * wide(in[i]);
+            y[r * outs + o] = narrow(sum);
+        }
+    }
+}
+
+#if AMX
+
+typedef struct {
+    uint8_t palette, start;
+    uint8_t reserved[14];
+    uint16_t bytes[16];
+    uint8_t rows[16];
+} Shape;
+
+/* Eight full tiles: 16 rows of 64 bytes. The compiler must not think the stores useless. */
+static void configure(void) {
+    static Shape shape;
+    volatile Shape *v = &shape;
+    v->palette = 1;
+    for (int i = 0; i < 8; i++) {
+        v->bytes[i] = 64;
+        v->rows[i] = 16;
+    }
+    __asm__ volatile("" ::: "memory");
+    _tile_loadconfig(&shape);
+}
+
+static void store(const float *tile, i64 s, i64 outs, i64 o, i64 first, bf16 *y) {
+    i64 count = s - first < 16 ? s - first : 16;
+    for (i64 r = 0; r < count; r++)
+        for (i64 j = 0; j < 16; j++) y[(first + r) * outs + o + j] = narrow(tile[j * 16 + r]);
+}
+
+#define AHEAD 512 /* bytes of a weight row that are fetched early */
+
+static inline void fetch(const bf16 *w, i64 ins) {
+    for (int j = 0; j < 16; j++) _mm_prefetch((const char *)(w + j * ins) + AHEAD, _MM_HINT_T0);
+}
+
+/* 32 rows of w, up to 16 rows of x. */
+static inline void block_one(const bf16 *w, const bf16 *packed, i64 ins, float *t0, float *t1) {
+    _tile_zero(0);
+    _tile_zero(1);
+    for (i64 i = 0; i < ins; i += 32) {
+        fetch(w + i, ins);
+        fetch(w + 16 * ins + i, ins);
+        _tile_loadd(4, packed + i * 16, 64);
+        _tile_loadd(5, w + i, ins * 2);
+        _tile_loadd(6, w + 16 * ins + i, ins * 2);
+        _tile_dpbf16ps(0, 5, 4);
+        _tile_dpbf16ps(1, 6, 4);
+    }
+    _tile_stored(0, t0, 64);
+    _tile_stored(1, t1, 64);
+}
+
+/* 16 rows of w, up to 32 rows of x. */
+static inline void block_two(const bf16 *w, const bf16 *packed, i64 ins, float *t0, float *t1) {
+    _tile_zero(0);
+    _tile_zero(1);
+    for (i64 i = 0; i < ins; i += 32) {
+        fetch(w + i, ins);
+        _tile_loadd(4, packed + i * 16, 64);
+        _tile_loadd(5, packed + ins * 16 + i * 16, 64);
+        _tile_loadd(6, w + i, ins * 2);
+        _tile_dpbf16ps(0, 6, 4);
+        _tile_dpbf16ps(1, 6, 5);
+    }
+    _tile_stored(0, t0, 64);
+    _tile_stored(1, t1, 64);
+}
+
+/* x in pairs of inputs, for 16 rows at a time: [part][input / 2][16][2]; missing rows are zero. */
+static void pack(const bf16 *x, i64 s, i64 ins, bf16 *packed) {
+    i64 parts = (s + 15) / 16;
+    memset(packed, 0, (size_t)(parts * ins * 16) * sizeof(bf16));
+    for (i64 r = 0; r < s; r++) {
+        uint32_t *out = (uint32_t *)(packed + (r / 16) * ins * 16) + r % 16;
+        const uint32_t *in = (const uint32_t *)(x + r * ins);
+        for (i64 i = 0; i < ins / 2; i++) out[i * 16] = in[i];
+    }
+}
+
+#endif
+
+/* y (s, outs) = x (s, ins) times the rows of w (outs, ins). Each row of x gives the same result
+   whatever the others are. packed: scratch of 16 * ins per 16 rows, used with tiles only, for
+   which ins must be a multiple of 32. */
+void linear_rows(const bf16 *x, const bf16 *w, i64 s, i64 outs, i64 ins, i64 tiles, bf16 *packed,
+                 bf16 *y) {
+#if AMX
+    if (tiles) {
+        i64 wide_block = s <= 16 ? 32 : 16, blocks = outs / wide_block;
+        pack(x, s, ins, packed);
+#pragma omp parallel
+        {
+            float t0[256] __attribute__((aligned(64))), t1[256] __attribute__((aligned(64)));
+            configure();
+#pragma omp for schedule(static) nowait
+            for (i64 b = 0; b < blocks; b++) {
+                i64 o = b * wide_block;
+                if (s <= 16) {
+                    block_one(w + o * ins, packed, ins, t0, t1);
+                    store(t0, s, outs, o, 0, y);
+                    store(t1, s, outs, o + 16, 0, y);
+                } else {
+                    block_two(w + o * ins, packed, ins, t0, t1);
+                    store(t0, s, outs, o, 0, y);
+                    store(t1, s, outs, o, 16, y);
+                }
+            }
+            _tile_release();
+        }
+        dots(x, w, s, outs, ins, blocks * wide_block, outs, y);
+        return;
+    }
+#endif
+    (void)tiles;
+    (void)packed;
+#pragma omp parallel for schedule(static)
+    for (i64 b = 0; b < (outs + 31) / 32; b++)
+        dots(x, w, s, outs, ins, b * 32, b * 32 + 32 < outs ? b * 32 + 32 : outs, y);
+}
+
+/* ---- norm -------------------------------------------------------------------------------------- */
+
+/* out = x over its root mean square, times w; s rows of width d. */
+void rms_norm_rows(const bf16 *x, const bf16 *w, i64 s, i64 d, float eps, bf16 *out) {
+    for (i64 r = 0; r < s; r++) {
+        const bf16 *row = x + r * d;
+        float sum = 0.0f;
+#pragma omp simd reduction(+ : sum)
+        for (i64 j = 0; j < d; j++) sum += wide(row[j]) * wide(row[j]);
+        float k = 1.0f / sqrtf(sum / (float)d + eps);
+#pragma omp simd
+        for (i64 j = 0; j < d; j++) out[r * d + j] = narrow(wide(row[j]) * k * wide(w[j]));
+    }
+}
+
+/* ---- Mamba layer ------------------------------------------------------------------------------- */
+
+/* One token: convolution, step size, state, output, gate and norm.
+
+   proj (s, stride) holds z (h p), x B C (channels) and dt (h) of every row; conv (slots, taps - 1,
+   channels) and ssm (slots, h, p, n) are the states of all slots and are updated in place. w (taps,
+   channels), b (channels) or all zero. scratch: s * (channels + h p) floats. out (s, h p). */
+void mamba_step(const bf16 *proj, i64 stride, const i64 *slots, i64 s, bf16 *conv, float *ssm,
+                const float *w, const float *b, const float *dt_bias, const float *A,
+                const float *D, const bf16 *weight, i64 h, i64 p, i64 n, i64 g, i64 taps, float low,
+                float high, float eps, float *scratch, bf16 *out) {
+    i64 inner = h * p, channels = inner + 2 * g * n, r = h / g, width = inner / g;
+    float *mixed = scratch, *made = scratch + s * channels;
+    i64 blocks = (channels + 511) / 512;
+#pragma omp parallel
+    {
+#pragma omp for schedule(static)
+        for (i64 task = 0; task < s * blocks; task++) {
+            i64 row = task / blocks, j0 = (task % blocks) * 512;
+            i64 j1 = j0 + 512 < channels ? j0 + 512 : channels;
+            const bf16 *in = proj + row * stride + inner;
+            bf16 *state = conv + slots[row] * (taps - 1) * channels;
+            float *sum = mixed + row * channels;
+#pragma omp simd
+            for (i64 j = j0; j < j1; j++) sum[j] = b[j] + w[(taps - 1) * channels + j] * wide(in[j]);
+            for (i64 k = 0; k < taps - 1; k++) {
+                const bf16 *old = state + k * channels;
+#pragma omp simd
+                for (i64 j = j0; j < j1; j++) sum[j] += w[k * channels + j] * wide(old[j]);
+            }
+            for (i64 k = 0; k + 1 < taps - 1; k++)
+                memcpy(state + k * channels + j0, state + (k + 1) * channels + j0,
+                       (size_t)(j1 - j0) * sizeof(bf16));
+            memcpy(state + (taps - 2) * channels + j0, in + j0, (size_t)(j1 - j0) * sizeof(bf16));
+#pragma omp simd
+            for (i64 j = j0; j < j1; j++) sum[j] *= sigmoid(sum[j]);
+        }
+#pragma omp for schedule(static)
+        for (i64 task = 0; task < s * h; task++) {
+            i64 row = task / h, hi = task % h, gi = hi / r;
+            float raw = wide(proj[row * stride + inner + channels + hi]) + dt_bias[hi];
+            float dt = raw > 20.0f ? raw : log1pf(expf(raw));
+            dt = dt < low ? low : dt > high ? high : dt;
+            float fade = expf(dt * A[hi]);
+            const float *x = mixed + row * channels + hi * p;
+            const float *B = mixed + row * channels + inner + gi * n, *C = B + g * n;
+            float *state = ssm + (slots[row] * h + hi) * p * n;
+            float *y = made + row * inner + hi * p;
+            for (i64 pi = 0; pi < p; pi++) {
+                float *st = state + pi * n, add = dt * x[pi], sum = 0.0f;
+#pragma omp simd reduction(+ : sum)
+                for (i64 j = 0; j < n; j++) {
+                    float v = st[j] * fade + add * B[j];
+                    st[j] = v;
+                    sum += v * C[j];
+                }
+                y[pi] = sum + D[hi] * x[pi];
+            }
+        }
+#pragma omp for schedule(static)
+        for (i64 task = 0; task < s * g; task++) {
+            i64 row = task / g, j0 = (task % g) * width;
+            const bf16 *z = proj + row * stride;
+            float *y = made + row * inner, sum = 0.0f;
+#pragma omp simd reduction(+ : sum)
+            for (i64 j = j0; j < j0 + width; j++) {
+                float gate = wide(z[j]);
+                float v = y[j] * gate * sigmoid(gate);
+                y[j] = v;
+                sum += v * v;
+            }
+            float k = 1.0f / sqrtf(sum / (float)width + eps);
+#pragma omp simd
+            for (i64 j = j0; j < j0 + width; j++) out[row * inner + j] = narrow(y[j] * k * wide(weight[j]));
+        }
+    }
+}
+
+/* ---- attention --------------------------------------------------------------------------------- */
+
+/* Each row's query against all keys of its sequence, its own included, which are stored first.
+
+   q (s, h, e), new_k and new_v (s, k, e); kv (2, k, size, e) is one layer's memory. The tokens of
+   row i lie in runs[border[i]] to runs[border[i + 1]], pairs of first token and count; the new one
+   is the last of them. scratch: threads * longest * (h / k) floats. out (s, h, e). */
+void attend_step(const bf16 *q, const bf16 *new_k, const bf16 *new_v, bf16 *kv, i64 size,
+                 const i64 *runs, const i64 *border, i64 s, i64 h, i64 k, i64 e, i64 longest,
+                 float *scratch, bf16 *out) {
+    i64 r = h / k;
+    float scale = 1.0f / sqrtf((float)e);
+    i64 work = s * h * longest * e;
+#pragma omp parallel for schedule(dynamic, 1) LARGE(work)
+    for (i64 task = 0; task < s * k; task++) {
+        i64 row = task / k, ki = task % k;
+        bf16 *keys = kv + ki * size * e, *values = kv + (k + ki) * size * e;
+        i64 last = border[row + 1] - 1, end = runs[2 * last] + runs[2 * last + 1] - 1;
+        memcpy(keys + end * e, new_k + (row * k + ki) * e, (size_t)e * sizeof(bf16));
+        memcpy(values + end * e, new_v + (row * k + ki) * e, (size_t)e * sizeof(bf16));
+        float *score = scratch + (i64)thread() * longest * r;
+        float sum[64], acc[512];
+        i64 total = 0;
+        for (i64 i = border[row]; i < border[row + 1]; i++)
+            for (i64 t = runs[2 * i]; t < runs[2 * i] + runs[2 * i + 1]; t++, total++)
+                for (i64 ri = 0; ri < r; ri++) {
+                    const bf16 *query = q + (row * h + ki * r + ri) * e, *key = keys + t * e;
+                    float dot = 0.0f;
+#pragma omp simd reduction(+ : dot)
+                    for (i64 j = 0; j < e; j++) dot += wide(query[j]) * wide(key[j]);
+                    score[ri * longest + total] = dot * scale;
+                }
+        for (i64 ri = 0; ri < r; ri++) {
+            float *own = score + ri * longest, top = own[0];
+            for (i64 t = 1; t < total; t++) top = own[t] > top ? own[t] : top;
+            sum[ri] = 0.0f;
+            float all = 0.0f;
+#pragma omp simd reduction(+ : all)
+            for (i64 t = 0; t < total; t++) {
+                own[t] = expo(own[t] - top);
+                all += own[t];
+            }
+            sum[ri] = all;
+        }
+        for (i64 ri = 0; ri < r; ri++) {
+            const float *own = score + ri * longest;
+            for (i64 j = 0; j < e; j++) acc[j] = 0.0f;
+            i64 at = 0;
+            for (i64 i = border[row]; i < border[row + 1]; i++)
+                for (i64 t = runs[2 * i]; t < runs[2 * i] + runs[2 * i + 1]; t++, at++) {
+                    const bf16 *value = values + t * e;
+                    float weight = own[at];
+#pragma omp simd
+                    for (i64 j = 0; j < e; j++) acc[j] += weight * wide(value[j]);
+                }
+            float norm = 1.0f / sum[ri];
+            bf16 *target = out + (row * h + ki * r + ri) * e;
+            for (i64 j = 0; j < e; j++) target[j] = narrow(acc[j] * norm);
+        }
+    }
+}
