@@ -163,7 +163,13 @@ def report(
     print(f"{describe()}\n\n{setting}, data {data}, seed {args.seed}, {args.updates} updates")
     base = curves["bf16"]
     last = min(LAST, len(base))
-    result = {"benchmark": "fp8_loss", "updates": args.updates, "bound": BOUND, "distance": {}}
+    result = {
+        "benchmark": "fp8_loss",
+        "updates": args.updates,
+        "last": last,
+        "bound": BOUND,
+        "distance": {},
+    }
     for (name, values), took in zip(curves.items(), seconds, strict=True):
         mean = statistics.fmean(values[-last:])
         line = f"{name}: mean loss of the last {last} updates {mean:.4f} ({took:.0f} s)"

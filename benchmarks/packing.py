@@ -268,6 +268,7 @@ def report(
             {
                 "method": way.name,
                 "tokens_per_s": statistics.median(speeds),
+                "spread": [min(speeds), max(speeds)],
                 "ratio": ratio,
                 "positions_per_token": seen / real,
                 **plans[way.name],

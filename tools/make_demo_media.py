@@ -1,4 +1,4 @@
-"""Draw the bundled demo pictures: a receipt, a bar chart and a page, with questions about them.
+"""Draw three of the bundled demo pictures, with questions: a receipt, a bar chart and a page.
 
     python tools/make_demo_media.py [FOLDER]
 
@@ -6,12 +6,12 @@ The shapes are chosen so that the model's tiling rule costs little: 1 x 2 tiles 
 the receipt, one tile for the chart, 2 x 3 and a thumbnail for the page.
 
 Uses only the font inside Pillow, so the same Pillow gives the same pixels on every machine. Every
-answer in questions.json is computed from the numbers that are drawn.
+answer is computed from the numbers that are drawn. All other inputs and `questions.json` are made
+by `demo_inputs`.
 """
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 
@@ -174,20 +174,16 @@ def paragraph(draw: ImageDraw.ImageDraw, text: str, x: int, y: int, width: int) 
     return y
 
 
+def drawings() -> dict[str, tuple[Image.Image, list[dict[str, str]]]]:
+    """File name to picture and questions."""
+    return {"receipt.png": draw_receipt(), "chart.png": draw_chart(), "page.png": draw_page()}
+
+
 def main(folder: Path = FOLDER) -> None:
-    """Write the pictures and questions.json."""
+    """Write the pictures."""
     folder.mkdir(parents=True, exist_ok=True)
-    questions = []
-    for name, (image, asked) in {
-        "receipt.png": draw_receipt(),
-        "chart.png": draw_chart(),
-        "page.png": draw_page(),
-    }.items():
+    for name, (image, _) in drawings().items():
         image.quantize(32, method=Image.Quantize.MEDIANCUT).save(folder / name, optimize=True)
-        questions += [{"file": name, **entry} for entry in asked]
-    (folder / "questions.json").write_text(json.dumps(questions, indent=2) + "\n", encoding="utf-8")
-    for path in sorted(folder.iterdir()):
-        print(f"{path.name:16} {path.stat().st_size:7} bytes")
 
 
 if __name__ == "__main__":

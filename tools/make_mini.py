@@ -8,12 +8,15 @@
 stopped: a step that is done is not repeated, a step that was stopped continues (data sets by shard,
 training by checkpoint). Steps, in order:
 
+    clean     a copy of the real data that shares nothing with the validation data
     convert   real data become records; sets without a free licence are left out
     synth     pages, charts, tables, videos and texts are made, and real questions drawn as pages
     vision    the encoder learns to read by itself (tools.mini_vision)
     language  the language model learns to write, on plain text
     reading   both together: words, lines and pages are transcribed
     stage0 .. stage4     the report's five stages
+    score     the suite of validation data is built, looked for in all that was trained on, asked
+    ship      weights in the released layout, the tokenizer and a card with the scores
 
 Each budget is one column of `BUDGETS`: samples made and updates of every step. A longer run is a
 better model, and any step may be given more with --set STEP=UPDATES.
@@ -33,6 +36,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
+from tools.mini_score import last_weights
 
 ROOT = Path(__file__).resolve().parent.parent
 NANOVL = [sys.executable, "-m", "nanovl"]
@@ -166,6 +171,7 @@ class Work:
         budget: Samples and updates.
         workers: Processes that make data.
         device: Of training.
+        ship_to: Folder that ships; None is `ship` below `folder`.
     """
 
     data: Path
@@ -173,6 +179,17 @@ class Work:
     budget: Budget
     workers: int
     device: str
+    ship_to: Path | None = None
+
+    @property
+    def out(self) -> Path:
+        """Folder that ships."""
+        return self.ship_to or self.folder / "ship"
+
+    @property
+    def clean(self) -> Path:
+        """Real data without what it shares with the validation data."""
+        return self.folder / "clean"
 
     def place(self, name: str) -> str:
         """Folder of a data set, below `folder`."""
@@ -193,20 +210,27 @@ def command(words: Sequence[str | Path]) -> None:
         )
 
 
+def clean(work: Work) -> None:
+    """Training data without overlap with validation data."""
+    tool = [sys.executable, "-m", "tools.mini_overlap"]
+    command([*tool, "--data", work.data, "--out", work.clean])
+    command([*tool, "--data", work.clean, "--held", work.data])
+
+
 def convert(work: Work) -> None:
     """Real data to records."""
     for name, (kind, path) in REAL.items():
         out = work.folder / work.place(name)
         if (out / f"{name}.jsonl").is_file():
             continue
-        command([*NANOVL, "data", "convert", kind, work.data / path, out])
+        command([*NANOVL, "data", "convert", kind, work.clean / path, out])
 
 
 def synth(work: Work) -> None:
     """Everything that is made, as one mixture."""
     entries: dict[str, Any] = {}
     for name, (count, generator, settings) in MADE.items():
-        filled = {k: _filled(v, work.data) for k, v in settings.items()}
+        filled = {k: _filled(v, work.clean) for k, v in settings.items()}
         entries[name] = {
             "generator": generator,
             "count": max(2, round(count * work.budget.scale)),
@@ -231,7 +255,7 @@ def vision(work: Work) -> None:
     run = work.folder / "vision"
     tool = [sys.executable, "-m", "tools.mini_vision", "--out", run]
     updates = str(work.budget.updates["vision"])
-    command([*tool, "--texts", work.data / "text", "--updates", updates])
+    command([*tool, "--texts", work.clean / "text", "--updates", updates])
     command([*tool, "--export", work.export("vision")])
 
 
@@ -280,11 +304,27 @@ def train(work: Work, stage: str) -> None:
     command([*NANOVL, "train", f"mini/{recipe}", *settings, "--device", work.device])
 
 
+def score(work: Work) -> None:
+    """Numbers of the last weights, in scores.json."""
+    tool = [sys.executable, "-m", "tools.mini_score", "--data", work.data, "--runs", work.folder]
+    command([*tool, "--out", work.folder / "scores.json", "--workers", str(work.workers)])
+
+
+def ship(work: Work) -> None:
+    """The folder that ships."""
+    _, weights = last_weights(work.folder)
+    tool = [sys.executable, "-m", "tools.mini_ship", "--weights", weights, "--out", work.out]
+    command([*tool, "--scores", work.folder / "scores.json", "--runs", work.folder])
+
+
 STEPS: dict[str, Callable[[Work], None]] = {
+    "clean": clean,
     "convert": convert,
     "synth": synth,
     "vision": vision,
     **{stage: (lambda work, stage=stage: train(work, stage)) for stage in STAGES},
+    "score": score,
+    "ship": ship,
 }
 
 
@@ -298,6 +338,7 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], metavar="STEP=UPDATES")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--ship-to", type=Path, help="folder that ships; left out: RUNS/ship")
     parser.add_argument("--list", action="store_true", help="show what is done")
     args = parser.parse_args()
     notes = args.work / "steps.json"
@@ -319,7 +360,14 @@ def main() -> None:
         if step not in STEPS:
             raise SystemExit(f"--only {step}: expected some of {', '.join(STEPS)}")
     args.work.mkdir(parents=True, exist_ok=True)
-    work = Work(args.data.resolve(), args.work.resolve(), budget, args.workers, args.device)
+    work = Work(
+        args.data.resolve(),
+        args.work.resolve(),
+        budget,
+        args.workers,
+        args.device,
+        args.ship_to.resolve() if args.ship_to else None,
+    )
     for step in wanted:
         if step in done and not args.only:
             continue

@@ -29,7 +29,15 @@ from nanovl.data.media import open_media
 from nanovl.evals.base import Sample
 from nanovl.evals.contamination import GRAM, grams_of
 
-__all__ = ["LEAST_SHARE", "SHARED", "Leak", "LeakFinder", "own_text", "scan_data_set"]
+__all__ = [
+    "LEAST_SHARE",
+    "SHARED",
+    "Leak",
+    "LeakFinder",
+    "own_text",
+    "scan_data_set",
+    "spaced",
+]
 
 SHARED = 3
 """So many samples with different texts have a wording in common."""
@@ -59,7 +67,8 @@ class Leak:
     source: str
 
 
-def _spaced(text: str) -> str:
+def spaced(text: str) -> str:
+    """A text with its words apart, also in scripts that are written without spaces."""
     return _DENSE.sub(r" \1 ", unicodedata.normalize("NFKC", text))
 
 
@@ -108,7 +117,7 @@ class LeakFinder:
         self._where: dict[tuple[str, str], str] = {}
         by_text: dict[str, list[str]] = defaultdict(list)
         for sample in samples:
-            by_text[_spaced(own_text(sample))].append(sample.id)
+            by_text[spaced(own_text(sample))].append(sample.id)
             for medium in sample.media:
                 data = medium.data if medium.data is not None else _read(medium.path)
                 self._media[hashlib.sha256(data).hexdigest()].append(sample.id)
@@ -140,11 +149,11 @@ class LeakFinder:
             source: File and line, for reports.
         """
         self.texts += 1
-        spaced = _spaced(text)
-        whole = _short(spaced)
+        words = spaced(text)
+        whole = _short(words)
         for sample in self._short.get(whole, ()) if whole else ():
             self._hit(sample, whole, source)
-        grams = grams_of(spaced)
+        grams = grams_of(words)
         if not len(grams) or not len(self._known):
             return
         places = np.searchsorted(self._known, grams).clip(max=len(self._known) - 1)

@@ -1,7 +1,8 @@
 """How fast a model answers questions about a long video: time to first token, tokens per second.
 
-One synthetic video and a short random text per request, a fixed number of answer tokens. Times are
-taken by the client; nothing is estimated. Must not score anything.
+A synthetic video and a short random text, a fixed number of answer tokens. Every request has a
+video of its own, so that nothing kept of an earlier one (encoded media, prefixes) answers it. Times
+are taken by the client; nothing is estimated. Must not score anything.
 
 Source: evaluation specification, section 2.4 (speed part of figure 4).
 """
@@ -9,10 +10,10 @@ Source: evaluation specification, section 2.4 (speed part of figure 4).
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import random
 import statistics
-import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -46,6 +47,8 @@ __all__ = [
 
 CONCURRENCY: tuple[int, ...] = (1, 4, 16)
 _FPS = 2
+# From a start of its own: a server may have seen those of an earlier process.
+_numbers_of_videos = (number % 2**32 for number in itertools.count(time.time_ns() // 1000))
 _VOCABULARY = (
     "time year people way day man thing woman life child world school state family student group "
     "country problem hand part place case week company system program question work government "
@@ -163,8 +166,6 @@ class EndpointTarget:
     def __init__(self, endpoint: ChatEndpoint, *, timeout_s: float = 1800.0) -> None:
         self.endpoint = endpoint
         self.timeout_s = timeout_s
-        self._video: tuple[Load, str] | None = None
-        self._lock = threading.Lock()
 
     def ask(self, load: Load, rate: float, seeds: Sequence[int]) -> list[Timed]:
         """See `SpeedTarget`."""
@@ -179,7 +180,10 @@ class EndpointTarget:
                 {
                     "role": "user",
                     "content": [
-                        {"type": "video_url", "video_url": {"url": self._video_url(load)}},
+                        {
+                            "type": "video_url",
+                            "video_url": {"url": data_url(_fresh_video(load), "video")},
+                        },
                         {"type": "text", "text": random_text(load.text_tokens, seed)},
                     ],
                 },
@@ -216,12 +220,6 @@ class EndpointTarget:
             raise BackendError(f"{self.endpoint.address}: the stream ended without a token")
         return Timed(start, first, last, tokens or pieces)
 
-    def _video_url(self, load: Load) -> str:
-        with self._lock:
-            if self._video is None or self._video[0] != load:
-                self._video = (load, data_url(synthetic_video(load), "video"))
-            return self._video[1]
-
 
 class ModelTarget:
     """A model in this process; requests asked together are decoded in one batch.
@@ -232,17 +230,17 @@ class ModelTarget:
 
     def __init__(self, model: NanoVL) -> None:
         self.model = model
-        self._video: tuple[Load, bytes] | None = None
 
     def ask(self, load: Load, rate: float, seeds: Sequence[int]) -> list[Timed]:
         """See `SpeedTarget`."""
         from nanovl.core.conversation import Conversation, MediaRef, VideoPart
 
-        if self._video is None or self._video[0] != load:
-            self._video = (load, synthetic_video(load))
-        video = VideoPart(
-            source=MediaRef(data=self._video[1], name="speed.mp4"), max_frames=load.frames
-        )
+        videos = [
+            VideoPart(
+                source=MediaRef(data=_fresh_video(load), name="speed.mp4"), max_frames=load.frames
+            )
+            for _ in seeds
+        ]
         start = time.perf_counter()
         planned = [
             self.model.plan(
@@ -252,7 +250,7 @@ class ModelTarget:
                 max_tokens=load.answer_tokens,
                 ignore_eos=True,
             )
-            for seed in seeds
+            for seed, video in zip(seeds, videos, strict=True)
         ]
         first: dict[int, float] = {}
         end: dict[int, float] = {}
@@ -385,11 +383,23 @@ def random_text(words: int, seed: int) -> str:
     return " ".join(draw.choice(known) for _ in range(words))
 
 
-def synthetic_video(load: Load) -> bytes:
-    """An MP4 of so many frames at 2 per second: a square wanders over a moving gradient."""
+def _fresh_video(load: Load) -> bytes:
+    """A video nobody was asked about before, in this process or another."""
+    return synthetic_video(load, next(_numbers_of_videos))
+
+
+def synthetic_video(load: Load, number: int = 0) -> bytes:
+    """An MP4 of so many frames at 2 per second: a square wanders over a moving gradient.
+
+    Args:
+        load: Frames and their size.
+        number: Of the video, below 2**32; stands in its bottom rows as black and white blocks, so
+            that videos differ and cost the same.
+    """
     import av
 
     columns, rows = np.meshgrid(np.arange(load.width), np.arange(load.height))
+    bits = (number >> (32 * np.arange(load.width) // load.width)) & 1  # (width,)
     buffer = io.BytesIO()
     with av.open(buffer, "w", format="mp4") as container:
         stream: Any = container.add_stream("mpeg4", rate=_FPS)
@@ -406,6 +416,7 @@ def synthetic_video(load: Load) -> bytes:
             side = load.height // 4
             left = index * side // 2 % max(1, load.width - side)
             pixels[:side, left : left + side] = 255
+            pixels[-8:] = 255 * bits[:, None].astype(np.uint8)
             frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
