@@ -3,8 +3,9 @@
     python -m tools.mini_vision --texts DATA/text --out RUN --updates 20000
     python -m tools.mini_vision --out RUN --export FOLDER       # a checkpoint with this encoder
 
-Tiles of text are drawn as they are needed; every line is read by a throw-away head (CTC). The run
-goes on where it stopped, to the bit. Every `--check` updates lines in faces never trained on are
+Tiles of text are drawn as they are needed; every line is read by a throw-away head (CTC): first as
+a strip of its own, which costs a tenth of a tile, then in whole tiles. The run goes on where it
+stopped, to the bit. Every `--check` updates lines in faces never trained on are
 read: `log.jsonl` has the share of wrong characters (CER).
 """
 
@@ -14,11 +15,13 @@ import argparse
 import json
 import math
 import os
+import random
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch.utils.data import DataLoader, IterableDataset
 
@@ -30,7 +33,7 @@ from nanovl.model.vlm import VLM
 from nanovl.processing.pixels import CLIP_MEAN, CLIP_STD
 from nanovl.train.optim import learning_rate
 from nanovl.train.reading import ReadingHead, reading_loss
-from tools.mini_tiles import SMALLEST, Line, Painter, Texts
+from tools.mini_tiles import SMALLEST, Line, Painter, Texts, strips
 
 TRAIN = {
     "wiki_train.jsonl.gz": 0.4,
@@ -41,24 +44,38 @@ TRAIN = {
 HELD_OUT = {"wiki_val.jsonl.gz": 0.6, "tech_val.jsonl.gz": 0.4}
 LETTERS = 300
 EASY = 0.08  # share of the run in which type shrinks from large to small
+STRIPS = 0.7  # share of the run that reads strips
 PATCH = 16
 
+# Pictures of one size (b, height, width, 3) uint8, and the lines of each.
 Drawn = tuple[torch.Tensor, list[list[Line]]]
 
 
-class Tiles(IterableDataset[Drawn]):
-    """Batches of tiles from an update on; (b, 512, 512, 3) uint8 and their lines."""
+class Tiles(IterableDataset[list[Drawn]]):
+    """What every update from `first` on reads, by size."""
 
     def __init__(self, texts: Path, batch: int, first: int, updates: int) -> None:
         self.texts, self.batch, self.first, self.updates = texts, batch, first, updates
 
-    def __iter__(self) -> Iterator[Drawn]:
+    def __iter__(self) -> Iterator[list[Drawn]]:
         painter = Painter(Texts(self.texts, TRAIN))
         for update in range(self.first, self.updates):
             eased = min(1.0, update / (EASY * self.updates))
             smallest = SMALLEST + (1.0 - eased) * 16.0
             made = [painter.tile(update * self.batch + k, smallest) for k in range(self.batch)]
-            yield torch.stack([torch.from_numpy(t.copy()) for t, _ in made]), [x for _, x in made]
+            if update >= STRIPS * self.updates:
+                tiles = torch.stack([torch.from_numpy(t.copy()) for t, _ in made])
+                yield [(tiles, [lines for _, lines in made])]
+                continue
+            rng = random.Random(update)
+            sizes: dict[tuple[int, int], list[tuple[np.ndarray, Line]]] = {}
+            for image, lines in made:
+                for size, found in strips(image, lines, rng).items():
+                    sizes.setdefault(size, []).extend(found)
+            yield [
+                (torch.stack([torch.from_numpy(t.copy()) for t, _ in own]), [[x] for _, x in own])
+                for own in sizes.values()
+            ]
 
 
 def normalised(tiles: torch.Tensor) -> torch.Tensor:
@@ -96,13 +113,18 @@ class Run:
         self.optimizer = torch.optim.AdamW(groups, lr=args.lr, betas=(0.9, 0.98), fused=True)
         self.update = 0
 
-    def step(self, drawn: Drawn, rate: float) -> tuple[float, int]:
+    def step(self, drawn: list[Drawn], rate: float) -> tuple[float, int]:
         """One update; loss per character, and characters."""
-        tiles, boxes, texts = places(drawn[1])
-        features = self.vision(normalised(drawn[0]))
-        log_probs = self.head(features, tiles, boxes.to(torch.bfloat16))
-        loss, count = reading_loss(self.head, log_probs, texts)
-        loss.backward()
+        letters = sum(len(line.text) for _, own in drawn for lines in own for line in lines) or 1
+        total = 0.0
+        for pictures, lines in drawn:
+            tiles, boxes, texts = places(lines)
+            features = self.vision(normalised(pictures))
+            log_probs = self.head(features, tiles, boxes.to(torch.bfloat16))
+            loss, _ = reading_loss(self.head, log_probs, texts)
+            loss = loss * (sum(map(len, texts)) / letters)
+            loss.backward()
+            total += float(loss.detach())
         for master, leaf in zip(self.masters, self.leaves, strict=True):
             master.grad = None if leaf.grad is None else leaf.grad.float()
             leaf.grad = None
@@ -114,7 +136,7 @@ class Run:
         kept = min(0.9995, 1.0 - 1.0 / (1.0 + 0.1 * self.update))
         torch._foreach_lerp_(self.averages, self.masters, 1.0 - kept)
         self.show(self.masters)
-        return float(loss.detach()), count
+        return total, letters
 
     @torch.no_grad()
     def show(self, weights: list[torch.Tensor]) -> None:
@@ -145,26 +167,38 @@ class Run:
         self.show(self.masters)
 
     @torch.no_grad()
-    def check(self, texts: Path, count: int) -> dict[str, float]:
-        """CER of held-out lines in held-out faces, by height of type; with averaged weights."""
+    def check(self, texts: Path, count: int, whole: bool) -> dict[str, float]:
+        """CER of held-out lines in held-out faces, by height of type; with averaged weights.
+
+        Args:
+            texts: Folder of the texts.
+            count: Tiles.
+            whole: Read tiles, not strips of them.
+        """
         self.show(self.averages)
         painter = Painter(Texts(texts, HELD_OUT), split="heldout", worn=False)
         wrong = {"small": 0, "large": 0}
         total = {"small": 0, "large": 0}
         for k in range(count):
             image, lines = painter.tile(10**9 + k)
-            if not lines:
-                continue
-            tiles, boxes, said = places([lines])
-            features = self.vision(normalised(torch.from_numpy(image.copy())[None]))
-            read = self.head.read(self.head(features, tiles, boxes.to(torch.bfloat16)))
-            for line, text, found in zip(lines, said, read, strict=True):
-                kind = "small" if line.box[3] - line.box[1] < 20 else "large"
-                wrong[kind] += distance(text, found)
-                total[kind] += len(text)
+            groups = [(image[None], [lines])] if lines else []
+            if not whole:
+                groups = [
+                    (np.stack([strip for strip, _ in own]), [[line] for _, line in own])
+                    for own in strips(image, lines, random.Random(k)).values()
+                ]
+            for pictures, own in groups:
+                tiles, boxes, said = places(own)
+                features = self.vision(normalised(torch.from_numpy(pictures.copy())))
+                read = self.head.read(self.head(features, tiles, boxes.to(torch.bfloat16)))
+                flat = [line for lines in own for line in lines]
+                for line, text, found in zip(flat, said, read, strict=True):
+                    kind = "small" if line.box[3] - line.box[1] < 20 else "large"
+                    wrong[kind] += distance(text, found)
+                    total[kind] += len(text)
         self.show(self.masters)
         found = {f"cer_{k}": wrong[k] / max(total[k], 1) for k in wrong}
-        return {"cer": sum(wrong.values()) / sum(total.values()), **found}
+        return {"cer": sum(wrong.values()) / max(sum(total.values()), 1), **found}
 
 
 def train(args: argparse.Namespace) -> None:
@@ -203,12 +237,13 @@ def train(args: argparse.Namespace) -> None:
                 "update": run.update,
                 "loss": round(sum(losses) / len(losses), 4),
                 "lr": rate,
-                "tiles_per_s": round(args.batch * len(losses) / seconds, 2),
+                "updates_per_s": round(len(losses) / seconds, 3),
                 "letters_per_s": round(letters / seconds),
             }
             losses, letters = [], 0
         if run.update % args.check == 0 or run.update == args.updates:
-            row |= {"update": run.update, **run.check(args.texts, args.check_tiles)}
+            whole = run.update > STRIPS * args.updates
+            row |= {"update": run.update, **run.check(args.texts, args.check_tiles, whole)}
         if row:
             print(json.dumps(row), file=log, flush=True)
             begun = time.monotonic()
@@ -217,6 +252,7 @@ def train(args: argparse.Namespace) -> None:
             kept = time.monotonic()
         if not math.isfinite(loss):
             raise SystemExit(f"update {run.update}: the loss is {loss}; lower --lr")
+    log.close()
 
 
 def export(args: argparse.Namespace) -> None:

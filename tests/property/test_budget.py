@@ -1,6 +1,7 @@
 """The budget machine and the text pipe hold for any stream of tokens."""
 
 import itertools
+import json
 
 from hypothesis import given, settings, strategies as st
 
@@ -23,6 +24,8 @@ WORDS = [
     b"[",
     b"]",
     b'{"name": "f"}',
+    b'{"name": "f", "arguments": {"x": 1',
+    b"}",
     b"</TOOLCALL>",
     b"\xe2",
     b"\x82",
@@ -77,11 +80,21 @@ def test_thinking_ends_within_budget_and_grace(chosen, soft, grace):
 @given(tokens, st.booleans(), st.booleans(), st.lists(st.sampled_from(["END", "\n", "a a"])))
 def test_streamed_text_is_final_text(chosen, thinking, tools, stops):
     stream = OutputStream(token_bytes, thinking=thinking, tools=tools, stops=stops)
-    parts = [stream.feed(t) for t in chosen]
+    parts, deltas = [], []
+    for token in chosen:
+        parts.append(stream.feed(token))
+        deltas += stream.take_tool_deltas()
     parts.append(stream.finish())
+    deltas += stream.take_tool_deltas()
     assert "".join(p[0] for p in parts) == stream.reasoning
     assert "".join(p[1] for p in parts) == stream.text
     assert not any(s in stream.text for s in stops)
+    assert [d.name for d in deltas if d.name is not None] == [c.name for c in stream.tool_calls]
+    assert len(stream.tool_call_ids) == len(stream.tool_calls)
+    for index, call in enumerate(stream.tool_calls):
+        joined = "".join(d.arguments for d in deltas if d.index == index)
+        text = call.arguments
+        assert joined == (text if isinstance(text, str) else json.dumps(text, ensure_ascii=False))
     # The same bytes cut differently give the same result.
     other = OutputStream(token_bytes, thinking=thinking, tools=tools, stops=stops)
     for byte in token_bytes(chosen):

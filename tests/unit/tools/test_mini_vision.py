@@ -1,0 +1,80 @@
+"""Strips of tiles, and the run of the encoder that learns to read."""
+
+import gzip
+import json
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tools.mini_tiles import Line, Painter, Texts, strips
+
+
+@pytest.fixture
+def texts(tmp_path: Path) -> Path:
+    for name in (
+        "wiki_train",
+        "books_train-00",
+        "tech_train",
+        "multilingual",
+        "wiki_val",
+        "tech_val",
+    ):
+        words = " ".join(f"word{k} and so on," for k in range(400))
+        with gzip.open(tmp_path / f"{name}.jsonl.gz", "wt", encoding="utf-8") as file:
+            file.write(json.dumps({"text": words}) + "\n")
+    return tmp_path
+
+
+def test_every_line_is_whole_in_its_strip(texts: Path) -> None:
+    painter = Painter(Texts(texts, {"wiki_train.jsonl.gz": 1.0}), worn=False)
+    seen = 0
+    for seed in range(8):
+        image, lines = painter.tile(seed)
+        found = strips(image, lines, random.Random(seed))
+        for (height, width), own in found.items():
+            assert height in (32, 64)
+            assert width in (256, 512)
+            for strip, line in own:
+                assert strip.shape == (height, width, 3)
+                x0, y0, x1, y1 = line.box
+                assert 0 <= y0 < y1 <= height
+                assert x0 < x1
+                original = next(o for o in lines if o.text == line.text)
+                top, left = original.box[1] - y0, original.box[0] - x0
+                assert top == int(top)
+                assert np.array_equal(
+                    strip, image[int(top) : int(top) + height, int(left) : int(left) + width]
+                )
+                seen += 1
+    assert seen > 60
+
+
+def test_lines_that_fit_no_strip_are_left_out() -> None:
+    image = np.zeros((512, 512, 3), np.uint8)
+    tall = Line("x", (0.0, 10.0, 50.0, 90.0))
+    above = Line("x", (0.0, -3.0, 50.0, 12.0))
+    edge = Line("ok", (480.0, 490.0, 512.0, 512.0))
+    found = strips(image, [tall, above, edge], random.Random(0))
+    assert [line.text for own in found.values() for _, line in own] == ["ok"]
+
+
+@pytest.mark.slow
+def test_a_run_reads_strips_then_tiles_and_goes_on(texts: Path, tmp_path: Path) -> None:
+    from tools import mini_vision
+
+    out = tmp_path / "run"
+
+    def run(updates: int) -> None:
+        parser_args = ["--texts", str(texts), "--out", str(out), "--batch", "1", "--workers", "0"]
+        parser_args += ["--updates", str(updates), "--check", "2", "--check-tiles", "1"]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("sys.argv", ["mini_vision", *parser_args])
+            mini_vision.main()
+
+    run(3)
+    run(4)
+    rows = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    assert [row["update"] for row in rows] == [2, 3, 4]
+    assert all(0 < row["cer"] <= 10 for row in rows)
