@@ -12,10 +12,16 @@ PYTEST  = OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 # By file, in the order of the folders: the longest files are the first ones.
 SPREAD  = -n $(JOBS) --dist loadfile --no-loadscope-reorder
 CODE    = src tests tools benchmarks examples
-DEMO    = src/nanovl/assets/demo
+# make mini DATA=FOLDER [BUDGET=cpu-20min|cpu-8h|gpu-30min] [WORK=FOLDER] [SHIP=FOLDER]
+# The same command goes on where it was stopped; everything it makes is in WORK. The finished folder
+# is SHIP; to put it into the package: SHIP=src/nanovl/assets/mini
+BUDGET ?= cpu-8h
+DATA   ?=
+WORK   ?= mini-run
+SHIP   ?= $(WORK)/ship
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check fmt test test-all test-slow bench train-smoke eval-smoke docs demo
+.PHONY: help setup check fmt test test-all test-slow bench train-smoke eval-smoke docs demo mini
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /make \1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-14s %s\n", $$1, $$2}'
@@ -62,8 +68,13 @@ docs: $(VENV)/.installed ## regenerate the command-line page and run the code bl
 	$(PYTEST) tests/e2e/test_docs.py
 
 demo: $(VENV)/.installed ## ask a question about a bundled picture
-	@echo '$$ nanovl "What is the total?" -a $(DEMO)/receipt.png'
-	@$(BIN)/nanovl "What is the total?" -a $(DEMO)/receipt.png --max-tokens 64
+	@echo '$$ nanovl demo'
+	@$(BIN)/nanovl demo
+
+mini: $(VENV)/.installed ## make the small model again: data, training, scores, the folder that ships
+	@test -d "$(DATA)" || { echo "make mini DATA=FOLDER: name the folder of the training data" >&2; exit 2; }
+	$(BIN)/python -m tools.make_mini --data "$(DATA)" --work "$(WORK)" --budget $(BUDGET) \
+	  --ship-to "$(SHIP)"
 
 $(VENV)/.installed: pyproject.toml | $(VENV)/.python
 	@echo "installing nanovl and its tools into $(VENV); this takes a minute or two"

@@ -14,7 +14,7 @@ import io
 import json
 import re
 import tarfile
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Set
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,8 @@ from nanovl.evals.leaks import spaced
 
 MOST_SHARE = 0.1
 """From this share of a validation record's runs of words on, a training record is left out."""
+SAME_LINES = 0.8
+"""From this share of a validation receipt's lines on, a receipt is the same purchase again."""
 LEAST_ROW = 20  # characters; shorter rows of tables are alike by chance
 
 # Names, places and labels: not text anybody reads or writes.
@@ -267,6 +269,30 @@ class Pictures:
         if int(apart.min()) <= MOST_BITS:
             return f"picture: looks like {self._names[int(apart.argmin())]}"
         return ""
+
+
+class Purchases:
+    """Lines of validation receipts; heads and feet of a shop come again, whole purchases must not.
+
+    Args:
+        items: Name and facts of every receipt.
+    """
+
+    def __init__(self, items: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
+        self._known = [(name, lines) for name, facts in items if (lines := _lines(facts))]
+
+    def reason(self, facts: Mapping[str, Any]) -> str:
+        """Why a receipt is left out; "" keeps it."""
+        lines = _lines(facts)
+        for name, known in self._known:
+            share = (known & lines).total() / known.total()
+            if share >= SAME_LINES:
+                return f"lines: {share:.0%} of {name}"
+        return ""
+
+
+def _lines(facts: Mapping[str, Any]) -> Counter[str]:
+    return Counter(plain(line["text"]) for line in facts.get("lines", ()))
 
 
 def _opened(data: bytes) -> Image.Image:

@@ -22,6 +22,7 @@ from typing import Any
 from nanovl.core.errors import InputError, NanoVLError
 from nanovl.evals.mini_suite import MANIFEST, read_manifest
 from tools import mini_suite
+from tools.mini_overlap import suite_leaks
 
 ROOT = Path(__file__).resolve().parent.parent
 STAGES = ("stage4", "stage3", "stage2", "stage1", "stage0", "reading", "language")
@@ -121,14 +122,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if not (suite / MANIFEST).is_file():
             mini_suite.build(options.data, suite, workers=options.workers)
-        finder, leaks = mini_suite.find_leaks(suite, training_sets(options.runs))
+        leaks, told = suite_leaks(suite, training_sets(options.runs))
         for leak in leaks:
             print(f"{leak.sample}: {leak.what}, {leak.share:.0%}, in {leak.source}")
-        print(f"{len(leaks)} leaks; {finder.texts:,} texts and {finder.files:,} files seen")
+        print(told)
         if leaks:
             raise InputError(f"{suite}: {len(leaks)} of its samples were trained on")
         found = measure(options.runs, suite, options.limit)
-        found["leaks"] = {"texts": finder.texts, "files": finder.files, "found": len(leaks)}
+        found["leaks"] = told
         write(options.out, found)
     except NanoVLError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -52,7 +52,8 @@ logger = logging.getLogger(__name__)
 
 QUANT_CHOICES = ("stored", "bf16", "int8", "int4")
 
-# Quantized weights from which on a CPU gets them as INT8: below, decoding costs nothing.
+# Quantized weights from which on a CPU gets them as INT8; fewer are decoded once, since decoding
+# them again for every token takes most of its time.
 _LARGE_WEIGHTS = 1_000_000_000
 
 
@@ -74,8 +75,8 @@ def load_model(
         device: "auto", "cpu", "cuda", "cuda:1".
         dtype: Number type of activations and plain weights: "auto" (bfloat16), "float32", ...
         quant: How the decoder's linears are held: "stored" as in the file, "bf16" decoded, "int8"
-            or "int4" transcoded for a CPU. None: large FP8 and NVFP4 checkpoints become INT8 on a
-            CPU, everything else stays as stored.
+            or "int4" transcoded for a CPU. None: on a CPU large FP8 and NVFP4 checkpoints become
+            INT8 and small ones are decoded, which changes no number; all else stays as stored.
         emulate_activation: Parity mode: round activations as a low-precision GEMM would.
         revision: Branch, tag or commit on the hub.
         token: Access token for the hub.
@@ -127,7 +128,10 @@ def load_processor(name_or_path: str | Path = "mini") -> tuple[VLMConfig, Proces
     if str(name_or_path) == "tiny":
         config, tokenizer = preset("tiny"), byte_tokenizer()
     elif str(name_or_path) == "mini":
-        config, tokenizer = preset("mini"), Tokenizer.from_folder(folder)
+        # Trained with other limits than the preset's, such as the number of tiles.
+        shipped = (folder / "config.json").is_file()
+        config = read_config(folder).config if shipped else preset("mini")
+        tokenizer = Tokenizer.from_folder(folder)
     else:
         folder = resolve(name_or_path)
         config = read_config(folder).config
@@ -173,10 +177,12 @@ def _choose(quant: str | None, found: Match, device: torch.device, emulate: bool
         return quant
     floating = [x for x in found.quantized.values() if x.label in ("fp8", "nvfp4")]
     weights = sum(n * k for n, k in (layer.shape for layer in floating))
-    if device.type == "cpu" and weights >= _LARGE_WEIGHTS and not emulate:
-        logger.info("decoding %.1f G weights to INT8 for the CPU", weights / 1e9)
-        return "int8"
-    return "stored"
+    if device.type != "cpu" or not weights or emulate:
+        return "stored"
+    if weights < _LARGE_WEIGHTS:
+        return "bf16" if len(floating) == len(found.quantized) else "stored"
+    logger.info("decoding %.1f G weights to INT8 for the CPU", weights / 1e9)
+    return "int8"
 
 
 def _warn_about_memory(found: Match, target: str, device: torch.device, dtype: torch.dtype) -> None:

@@ -4,5 +4,6 @@ The only room that prints. Standard output carries the result and nothing else; 
 and errors go to standard error. Showing help imports no torch, so verbs import what they need when
 they run. Reading order: console, options, main, then the verbs: chat (with answer and repl), info,
 convert, data (with data_report), plan, train, synth (with synth_mix, synth_check, synth_gallery
-and synth_model), eval (with eval_options, eval_run, eval_report and eval_sweep), doctor.
+and synth_model), eval (with eval_options, eval_run, eval_report and eval_sweep), doctor, demo,
+serve.
 """

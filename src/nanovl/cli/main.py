@@ -16,10 +16,12 @@ from nanovl.cli import console
 from nanovl.cli.chat import chat
 from nanovl.cli.convert import convert
 from nanovl.cli.data import data
+from nanovl.cli.demo import demo
 from nanovl.cli.doctor import doctor
 from nanovl.cli.eval import evaluate
 from nanovl.cli.info import info
 from nanovl.cli.plan import plan
+from nanovl.cli.serve import serve
 from nanovl.cli.synth import synth
 from nanovl.cli.train import train
 from nanovl.core.config import nearest
@@ -41,6 +43,8 @@ _VERBS: dict[str, Callable[..., None]] = {
     "train": train,
     "plan": plan,
     "doctor": doctor,
+    "demo": demo,
+    "serve": serve,
 }
 _GROUPS: dict[str, typer.Typer] = {"data": data, "synth": synth, "eval": evaluate}
 for _name, _verb in _VERBS.items():

@@ -59,7 +59,7 @@ def test_bf16_storage_of_the_exponents_is_widened(
         ("bf16", "stored", nn.Linear),
         ("bf16", "int8", Int8Linear),
         ("bf16", "int4", Int4Linear),
-        ("fp8", None, Fp8Linear),
+        ("fp8", None, nn.Linear),
         ("fp8", "stored", Fp8Linear),
         ("fp8", "bf16", nn.Linear),
         ("fp8", "int8", Int8Linear),
@@ -96,10 +96,24 @@ def test_large_quantized_checkpoints_become_int8_on_a_cpu(
     assert isinstance(model.get_submodule(FIRST), nn.Linear)
 
 
+@pytest.mark.parametrize("stored", ["fp8", "nvfp4"])
+def test_small_quantized_checkpoints_are_decoded_on_a_cpu(
+    folders: dict[str, Path], stored: str
+) -> None:
+    decoded, _ = load_model(folders[stored])
+    kept, _ = load_model(folders[stored], quant="stored")
+    with torch.no_grad():
+        for name in LINEARS:
+            linear = decoded.get_submodule(name)
+            assert isinstance(linear, nn.Linear)
+            x = torch.randn(3, linear.in_features).bfloat16()
+            assert torch.equal(linear(x), kept.get_submodule(name)(x)), name
+
+
 def test_emulated_activations(folders: dict[str, Path]) -> None:
     model, _ = load_model(folders["fp8"], emulate_activation=True)
     assert all(model.get_submodule(name).emulate_activation for name in LINEARS)
-    model, _ = load_model(folders["fp8"])
+    model, _ = load_model(folders["fp8"], quant="stored")
     assert not any(model.get_submodule(name).emulate_activation for name in LINEARS)
     with pytest.raises(ConfigError, match="use quant='stored'"):
         load_model(folders["fp8"], quant="int8", emulate_activation=True)

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from PIL import Image, ImageDraw
 
-from tools import mini_overlap
 from tools.mini_overlap import NOT_FREE, find, main, write_clean
 from tools.mini_overlap_parts import MOST_SHARE, english_of, records
 
@@ -118,6 +117,7 @@ def data(tmp_path: Path) -> Path:
         root / "receipts/r_train.tar",
         {
             "r1": (picture(3), {"lines": lines}),
+            "r2": (picture(4), {"lines": [*reversed(lines), {"text": OWN}]}),
             "shop": (picture(2)[:-4] + b"xxxx", {"lines": [lines[0], {"text": OWN}]}),
         },
     )
@@ -130,7 +130,8 @@ def test_every_kind_of_overlap_is_found(data: Path) -> None:
     reasons = {key: why for per in found.dropped.values() for key, why in per.items()}
     assert {key: why.split(":")[0] for key, why in reasons.items()} == {
         "same": "text", "a-run": "text", "page": "page", "de-lamp": "page",
-        "t-val": "validation", "t-copy": "table", "q1": "table", "c1": "picture", "r1": "text",
+        "t-val": "validation", "t-copy": "table", "q1": "table", "c1": "picture",
+        "r1": "lines", "r2": "lines",
     }  # fmt: skip
     assert "v1" in reasons["same"]
     assert found.seen["text/wiki_train.jsonl.gz"] == 4
@@ -195,23 +196,52 @@ def test_the_command_line_says_what_is_wrong(
     assert "wiki_train.jsonl.gz: cannot be read" in capsys.readouterr().err
 
 
+@pytest.fixture
+def suite(tmp_path: Path) -> Path:
+    """Two sets of a suite: made pictures with a worded question, and problems in text."""
+    root = tmp_path / "suite"
+    asked = "Where in the picture do you see " + " ".join(f"thing{i}" for i in range(14))
+    for name, question in (("grounding", asked), ("maths-text", HELD)):
+        folder = root / name
+        (folder / "media").mkdir(parents=True)
+        row: dict[str, Any] = {"id": name, "text": question, "answers": ["x"]}
+        if name == "grounding":
+            (folder / "media" / "a.png").write_bytes(picture(1))
+            row["images"] = ["media/a.png"]
+        (folder / "samples.jsonl").write_text(json.dumps(row) + "\n")
+    sets = {"grounding": {"origin": "made: scenes-2d"}, "maths-text": {"origin": "GSM8K"}}
+    (root / "manifest.json").write_text(json.dumps({"suite": "s", "sets": sets, "files": {}}))
+    return root
+
+
+def training(folder: Path, text: str, shown: bytes) -> Path:
+    """A training set of one record."""
+    (folder / "media").mkdir(parents=True)
+    (folder / "media" / "p.png").write_bytes(shown)
+    content = [{"type": "image", "image": "p.png"}, {"type": "text", "text": text}]
+    record = {"id": "r", "messages": [{"role": "user", "content": content},
+                                      {"role": "assistant", "content": "x"}]}  # fmt: skip
+    (folder / "train.jsonl").write_text(json.dumps(record) + "\n")
+    return folder / "train.jsonl"
+
+
 def test_a_suite_is_looked_for_in_training_sets(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    suite: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from nanovl.evals.base import Sample
-    from nanovl.evals.leaks import LeakFinder
-
-    def fake(suite: Path, sets: list[Path]) -> tuple[LeakFinder, list[Any]]:
-        finder = LeakFinder([Sample(id="s", question=HELD, answer="x")])
-        for path in sets:
-            finder.see_text(path.read_text(), path.name)
-        return finder, finder.leaks()
-
-    monkeypatch.setattr(mini_overlap.mini_suite, "find_leaks", fake)
-    for text, status in ((OWN, 0), (HELD, 1)):
-        (tmp_path / "set").write_text(text)
-        assert main(["--suite", str(tmp_path), "--sets", str(tmp_path / "set")]) == status
-    assert "s: text, 97%, in set" in capsys.readouterr().out
+    asked = json.loads((suite / "grounding" / "samples.jsonl").read_text())["text"]
+    for number, (text, shown, leaks) in enumerate(
+        (
+            (OWN, picture(5), []),
+            (asked, picture(5), []),  # a wording of the template, another picture
+            (HELD, picture(5), ["maths-text: text"]),
+            (OWN, picture(1), ["grounding: medium"]),
+        )
+    ):
+        path = training(tmp_path / f"set{number}", text, shown)
+        assert main(["--suite", str(suite), "--sets", str(path)]) == bool(leaks)
+        told = capsys.readouterr().out
+        assert [line.split(",")[0] for line in told.splitlines()[:-1]] == leaks
+        assert f"{len(leaks)} leaks" in told
 
 
 @pytest.mark.slow
@@ -227,7 +257,7 @@ def test_the_real_training_data_hold_nothing_of_the_validation_data(tmp_path: Pa
     left = sum(after.seen.values()) / sum(before.seen.values())
     assert 0.9 < left < 1.0  # the data are still there
     # Together, all that is left has less than a third of any validation text; receipts of one
-    # shop share heads and feet.
+    # shop share heads and feet, and are taken in turns as they were typed.
     worst = {name: max(found.values()) for name, found in after.shares.items()}
     assert all(share < 1 / 3 for name, share in worst.items() if name != "sroie_val.tar"), worst
     assert worst["sroie_val.tar"] < 0.65

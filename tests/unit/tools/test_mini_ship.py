@@ -14,6 +14,7 @@ import nanovl
 from nanovl.checkpoint import inspect, load_model, names, write_random
 from nanovl.core.errors import CheckpointError, ConfigError, InputError
 from nanovl.core.paths import asset
+from nanovl.evals.leaks import Leak
 from nanovl.evals.mini_suite import GAINS, TASKS, suite_task
 from nanovl.model.config import preset
 from tools import mini_score, mini_ship
@@ -299,15 +300,8 @@ def test_what_is_asked_of_which_weights(tmp_path: Path, monkeypatch: pytest.Monk
 def test_scores_of_data_that_was_trained_on_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from nanovl.evals.base import Sample
-    from nanovl.evals.leaks import LeakFinder
-
-    words = " ".join(f"word{number}" for number in range(40))
-    finder = LeakFinder([Sample(id="s", question=words, answer="x")])
-    finder.see_text(words, "set:1")
-    monkeypatch.setattr(
-        mini_score.mini_suite, "find_leaks", lambda suite, sets: (finder, finder.leaks())
-    )
+    leak = Leak(sample="s", what="text", share=1.0, source="set:1")
+    monkeypatch.setattr(mini_score, "suite_leaks", lambda suite, sets: ([leak], "1 leaks"))
     (tmp_path / "suite").mkdir()
     (tmp_path / "suite" / "manifest.json").write_text("{}")
     (tmp_path / "real" / "a").mkdir(parents=True)
