@@ -3,6 +3,7 @@
     NANOVL_HOME      downloads, caches and runs (default: ~/.nanovl)
     NANOVL_DEBUG     "1" shows tracebacks, like --debug
     NANOVL_LOG       log level for stderr: debug, info, warning, error
+    NANOVL_API_KEY   key that `nanovl serve` accepts
     NANOVL_NATIVE    "0" keeps the CPU kernels in C from being compiled and used
 
 and, set by torchrun for the processes it starts: WORLD_SIZE, LOCAL_RANK, MASTER_ADDR.

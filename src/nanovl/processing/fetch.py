@@ -240,7 +240,8 @@ def _get(
             watchdog.watch(secure)
             secure.do_handshake()
         connection.request("GET", _request_target(parts), headers=_headers(parts))
-        answer = _read(connection.getresponse(), host, policy)
+        with contextlib.closing(connection.getresponse()) as response:
+            answer = _read(response, host, policy)
         if watchdog.has_cut:  # looks like the end of a body of unknown length
             raise TimeoutError
         return answer
