@@ -103,7 +103,7 @@ def make(work: Path, shape: str) -> tuple[Path, Path]:
         return ours, peer
     from dataclasses import replace
 
-    processor = load_processor("mini")[1]
+    processor = load_processor("tiny" if shape == "tiny" else "mini")[1]
     config = replace(preset("tiny"), lm=lm_config(shape))
     vlm = VLM(config)
     vlm.initialize(torch.Generator().manual_seed(0))
@@ -133,14 +133,19 @@ def start(name: str, command: list[str], url: str, log: Path, **environment: str
 
 
 async def client(
-    http: httpx.AsyncClient, server: Server, number: int, end: float, vocab: int, seen: Round
+    http: httpx.AsyncClient,
+    server: Server,
+    number: int,
+    end: float,
+    vocab: tuple[int, int],
+    seen: Round,
 ) -> None:
     """Ask, read, ask again, until the time is over."""
     rng = random.Random(number)
     while time.perf_counter() < end:
         body = {
             "model": "bench",
-            "prompt": [rng.randrange(300, vocab) for _ in range(PROMPT)],
+            "prompt": [rng.randrange(*vocab) for _ in range(PROMPT)],
             "max_tokens": ANSWER,
             "temperature": 0.0,
             "ignore_eos": True,
@@ -175,7 +180,7 @@ async def client(
         seen.requests += 1
 
 
-async def one_round(server: Server, clients: int, seconds: float, vocab: int) -> Round:
+async def one_round(server: Server, clients: int, seconds: float, vocab: tuple[int, int]) -> Round:
     """Clients at work for some seconds; what they finish later counts with its time."""
     seen = Round(0.0)
     limits = httpx.Limits(max_connections=clients + 4)
@@ -189,7 +194,7 @@ async def one_round(server: Server, clients: int, seconds: float, vocab: int) ->
     return seen
 
 
-def naive_rate(folder: Path, vocab: int, requests: int) -> float:
+def naive_rate(folder: Path, vocab: tuple[int, int], requests: int) -> float:
     """Tokens per second without a cache."""
     from nanovl.engine.naive import generate_naive
     from nanovl.engine.vlm import load
@@ -198,7 +203,7 @@ def naive_rate(folder: Path, vocab: int, requests: int) -> float:
     rng = random.Random(0)
     begun = time.perf_counter()
     for _ in range(requests):
-        ids = [rng.randrange(300, vocab) for _ in range(PROMPT)]
+        ids = [rng.randrange(*vocab) for _ in range(PROMPT)]
         request = nanovl.plan("", prompt_ids=ids, max_tokens=ANSWER, ignore_eos=True)
         generate_naive(nanovl.model, nanovl.tokenizer, request, ())
     return requests * ANSWER / (time.perf_counter() - begun)
@@ -229,7 +234,7 @@ def main() -> None:
         args.clients, args.seconds = "1,2", 2.0
     args.work.mkdir(parents=True, exist_ok=True)
     ours, peer = make(args.work, args.shape)
-    vocab = 4096
+    vocab = (32, 256) if args.shape == "tiny" else (300, 4096)
     servers: list[Server] = []
     try:
         command = [sys.executable, "-m", "nanovl", "serve", str(ours), "--port", "8731"]
@@ -254,7 +259,7 @@ def main() -> None:
         print(f"\nnaive loop, one request at a time: {rate:.1f} output tokens/s")
 
 
-def measure(args: argparse.Namespace, servers: list[Server], vocab: int) -> None:
+def measure(args: argparse.Namespace, servers: list[Server], vocab: tuple[int, int]) -> None:
     """Warm up, take turns, print the table and one line of JSON."""
     for server in servers:
         asyncio.run(one_round(server, 4, min(5.0, args.seconds), vocab))
