@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["serve", "server_settings"]
 
 KEY_VARIABLE = "NANOVL_API_KEY"
-WEB = "web"
+PAGE = "ui"
 UPLOADS = "uploads"
 # `-o` words by their prefix; no prefix is a setting of the server.
 GROUPS = ("limits", "media", "engine", "processor")
@@ -289,7 +289,9 @@ def _keys(keys: list[str], file: Path | None) -> list[str]:
 
 
 def _web_root() -> Path | None:
-    folder = paths.asset(WEB)
+    from nanovl import serve as room
+
+    folder = Path(next(iter(room.__path__))) / PAGE
     return folder if (folder / "index.html").is_file() else None
 
 

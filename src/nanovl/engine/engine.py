@@ -15,11 +15,13 @@ Source: serving specification, sections 7.2 to 7.9.
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import secrets
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Collection, Generator, Sequence as Seq
 from concurrent.futures import ThreadPoolExecutor
@@ -40,8 +42,9 @@ from nanovl.engine.stream import Stream
 from nanovl.engine.task import Task
 from nanovl.model.cache import BLOCK, HybridCache
 from nanovl.model.vlm import VLM
+from nanovl.ops.native.library import release_threads
 
-__all__ = ["Engine", "EngineStats", "check_counts"]
+__all__ = ["Engine", "EngineStats", "check_counts", "compute_alone"]
 
 log = logging.getLogger(__name__)
 
@@ -299,12 +302,22 @@ class Engine:
     # --- threads --------------------------------------------------------------------------------
 
     def start(self, media_workers: int = 2) -> None:
-        """Give the loop a thread of its own; media are opened by others beside it."""
+        """Give the loop a thread of its own; media are opened by others beside it.
+
+        The calling thread should do no heavy work with tensors from then on.
+        """
         if self._thread is not None:
             return
-        self._openers = ThreadPoolExecutor(media_workers, thread_name_prefix="nanovl-media")
-        self._thread = threading.Thread(target=self._loop, name="nanovl-engine", daemon=True)
+        threads = torch.get_num_threads()
+        release_threads()
+        self._openers = ThreadPoolExecutor(
+            media_workers, thread_name_prefix="nanovl-media", initializer=compute_alone
+        )
+        self._thread = threading.Thread(
+            target=self._loop, args=(threads,), name="nanovl-engine", daemon=True
+        )
         self._thread.start()
+        atexit.register(_close, weakref.ref(self))
 
     def close(self, drain_s: float = 0.0) -> None:
         """Take no more requests, and end those under way after some seconds.
@@ -331,7 +344,8 @@ class Engine:
                 CapacityError("the engine was shut down before the answer was complete")
             )
 
-    def _loop(self) -> None:
+    def _loop(self, threads: int) -> None:
+        torch.set_num_threads(threads)
         while self.alive:
             with self._work:
                 try:
@@ -426,6 +440,17 @@ class Engine:
             affordable = min(4 * _GIB, _memory() // 4)
         tokens = min(self.max_slots * self.context_length, affordable // max(1, per_token))
         return max(BLOCK, tokens)
+
+
+def compute_alone() -> None:
+    """Keep tensor work of the calling thread in this thread: the others belong to the engine."""
+    torch.set_num_threads(1)
+
+
+def _close(engine: weakref.ref[Engine]) -> None:
+    found = engine()
+    if found is not None:
+        found.close()
 
 
 def check_counts(**counts: object) -> None:

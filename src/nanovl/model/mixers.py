@@ -12,6 +12,8 @@ Source: model specification, sections 2 and 3.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -144,6 +146,11 @@ class Mamba2(nn.Module):
         self, proj: torch.Tensor, parameters: SSMParameters, ctx: ForwardContext
     ) -> torch.Tensor:
         """New tokens of cached sequences, gated and normalised: (t, h p)."""
+        assert ctx.cache is not None
+        if usable(proj, ctx.cache.conv[self.cache_index], self.norm.weight) and not (
+            torch.is_grad_enabled()
+        ):
+            return self._compiled(proj, parameters, ctx)
         steps = ctx.num_steps
         parts = []
         if steps:
@@ -166,6 +173,38 @@ class Mamba2(nn.Module):
             y = made[0] if len(made) == 1 else torch.cat(made)
             parts.append(self._normed(y, z[steps:]))
         return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def _compiled(
+        self, proj: torch.Tensor, parameters: SSMParameters, ctx: ForwardContext
+    ) -> torch.Tensor:
+        """The same by one kernel; in pieces only where states are wanted on the way."""
+        assert ctx.cache is not None
+        cache, c = ctx.cache, self.config
+        numel = proj.shape[0] * (c.conv_dim + c.mamba_inner_size)
+        fixed = {
+            **self._step_constants(),
+            "A": parameters.A,
+            "norm_weight": self.norm.weight,
+            "num_groups": c.num_groups,
+            "eps": c.norm_eps,
+            "time_step_limit": c.time_step_limit,
+            "scratch": cache.workspace(numel),
+        }
+        conv, ssm = cache.conv[self.cache_index], cache.ssm[self.cache_index]
+        if not ctx.captures:
+            return decode.mamba_rows(proj, ctx.cu_seqlens, ctx.slots, conv, ssm, **fixed)
+        parts = []
+        for number, ((a, b), slot) in enumerate(zip(ctx.segments, ctx.slots, strict=True)):
+            low = a
+            for offset, target in (*ctx.captures.get(number, ()), (b - a, None)):
+                high = a + offset
+                if high > low:
+                    piece = (proj[low:high], (0, high - low), (slot,))
+                    parts.append(decode.mamba_rows(*piece, conv, ssm, **fixed))
+                if target is not None:
+                    self._capture(target, ctx, slot)
+                low = high
+        return torch.cat(parts)
 
     def _capture(self, target: LayerStates, ctx: ForwardContext, slot: int) -> None:
         assert ctx.cache is not None
@@ -212,22 +251,9 @@ class Mamba2(nn.Module):
     ) -> torch.Tensor:
         """One new token of each of the leading sequences, gated and normalised: (s, h p)."""
         assert ctx.cache is not None
-        c, steps = self.config, proj.shape[0]
+        steps = proj.shape[0]
         conv_all, ssm_all = ctx.cache.conv[self.cache_index], ctx.cache.ssm[self.cache_index]
         slots = ctx.slots[:steps]
-        if usable(proj, conv_all, self.norm.weight) and not torch.is_grad_enabled():
-            return decode.mamba_step(
-                proj,
-                slots,
-                conv_all,
-                ssm_all,
-                **self._step_constants(),
-                A=parameters.A,
-                norm_weight=self.norm.weight,
-                num_groups=c.num_groups,
-                eps=c.norm_eps,
-                time_step_limit=c.time_step_limit,
-            )
         z, xbc, dt_raw = self._split(proj)
         together = slots == tuple(range(slots[0], slots[-1] + 1))
         if together:  # neighbours: work on the cache in place
@@ -244,7 +270,7 @@ class Mamba2(nn.Module):
             conv_all[index], ssm_all[index] = conv_state, ssm_state
         return self._normed(y, z)
 
-    def _step_constants(self) -> dict[str, torch.Tensor]:
+    def _step_constants(self) -> dict[str, Any]:
         """Small parameters as the decoding kernel wants them, kept while they do not change."""
         conv, bias = self.conv1d.weight, self.conv1d.bias
         sources = (conv, *([] if bias is None else [bias]), self.dt_bias, self.D)

@@ -53,7 +53,7 @@ def _decoding(on_cpu: bool) -> list[tuple[str, str, str]]:
     tiles = "AMX tiles" if kernels().tiles else "vector dot products"
     return [
         ("bf16 decode", "C kernels", f"up to {MAX_ROWS} rows, {tiles}; {why}"),
-        ("SSM decode", "C kernel (mamba_step)", "convolution, state, gate and norm in one pass"),
+        ("SSM inference", "C kernel (mamba_rows)", "convolution, state, gate and norm in one pass"),
         ("attention decode", "C kernel (attend_step)", "reads keys where they lie"),
     ]
 

@@ -20,6 +20,7 @@ from starlette.requests import Request
 
 from nanovl.core.errors import CapacityError
 from nanovl.core.generation import Delta
+from nanovl.engine.engine import compute_alone
 from nanovl.serve.errors import ApiError, bad_request, shown
 from nanovl.serve.limits import read_json
 from nanovl.serve.metrics import Metrics
@@ -79,7 +80,9 @@ class Service:
             nanovl.engine.stats,
             {"context_length": str(nanovl.engine.context_length)},
         )
-        self._threads = ThreadPoolExecutor(settings.media_threads, thread_name_prefix="plan")
+        self._threads = ThreadPoolExecutor(
+            settings.media_threads, thread_name_prefix="plan", initializer=compute_alone
+        )
         self._planning = 0
 
     @property

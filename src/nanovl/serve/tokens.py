@@ -105,6 +105,7 @@ def token_routes(service: Service) -> APIRouter:
 def media_row(span: MediaSpan) -> Mapping[str, Any]:
     """What is done with one picture or video, and what it costs."""
     row: dict[str, Any] = {"kind": span.kind, "tokens": span.num_tokens}
+    row["prompt_tokens"] = span.length  # with the text between frames
     row["tiles" if span.kind == "image" else "frames"] = span.tiles
     row["tokens_before_pruning"] = span.tiles * span.tokens_per_tile
     if span.kind == "video":

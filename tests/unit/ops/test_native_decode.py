@@ -1,5 +1,7 @@
 """Decoding kernels beside what PyTorch makes of the same numbers."""
 
+import itertools
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -97,8 +99,9 @@ def test_mamba_step(slots, h, p, n, g, taps, limit):
 
     others = [i for i in range(4) if i not in slots]
     before = (conv[others].clone(), ssm[others].clone())
-    got = decode.mamba_step(
-        proj, slots, conv, ssm, conv_weight=conv_weight, conv_bias=conv_bias, dt_bias=dt_bias,
+    got = decode.mamba_rows(
+        proj, range(s + 1), slots, conv, ssm,
+        conv_weight=conv_weight, conv_bias=conv_bias, dt_bias=dt_bias,
         A=A, D=D, norm_weight=norm_weight, num_groups=g, eps=1e-5, time_step_limit=limit,
     )  # fmt: skip
     close(got, expected)
@@ -106,6 +109,38 @@ def test_mamba_step(slots, h, p, n, g, taps, limit):
     assert torch.equal(conv[index].float(), window[:, 1:])
     assert torch.equal(conv[others], before[0])
     assert torch.equal(ssm[others], before[1])
+
+
+@pytest.mark.parametrize("taps", [2, 4])
+@pytest.mark.parametrize("borders", [(0, 1, 2, 7), (0, 40), (0, 2, 35, 36)])
+def test_mamba_rows_are_steps_one_after_the_other(taps, borders):
+    h, p, n, g = 4, 8, 16, 2
+    t, inner, channels = borders[-1], h * p, h * p + 2 * g * n
+    segments = len(borders) - 1
+    slots = [3, 1, 0][:segments]
+    proj = random(t, inner + channels + h)
+    fixed = {
+        "conv_weight": random(taps, channels, seed=3).float(),
+        "conv_bias": random(channels, seed=4).float(),
+        "dt_bias": random(h, seed=5).float(),
+        "D": random(h, seed=6).float(),
+        "A": -random(h, seed=7).float().abs(),
+        "norm_weight": random(inner, seed=8),
+        "num_groups": g,
+        "eps": 1e-5,
+        "time_step_limit": (0.0, float("inf")),
+    }
+    states = [(random(4, taps - 1, channels, seed=1), random(4, h, p, n, seed=2).float())] * 2
+    (conv, ssm), (conv_one, ssm_one) = [tuple(x.clone() for x in pair) for pair in states]
+    got = decode.mamba_rows(proj, borders, slots, conv, ssm, **fixed)
+    alone = []
+    for (a, b), slot in zip(itertools.pairwise(borders), slots, strict=True):
+        for row in range(a, b):
+            one = (proj[row : row + 1], (0, 1), (slot,))
+            alone.append(decode.mamba_rows(*one, conv_one, ssm_one, **fixed))
+    assert torch.equal(got, torch.cat(alone))
+    assert torch.equal(conv, conv_one)
+    assert torch.equal(ssm, ssm_one)
 
 
 @pytest.mark.parametrize(("h", "k", "e"), [(4, 4, 16), (8, 2, 32), (6, 1, 5)])

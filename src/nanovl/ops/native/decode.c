@@ -1,4 +1,5 @@
-/* Decoding on a CPU: one new token of each of a few sequences, bf16 weights, fp32 arithmetic.
+/* Inference on a CPU, bf16 weights, fp32 arithmetic: one new token of each of a few sequences, and
+   the Mamba layers of prompts.
 
    With so few rows every weight is used once or a few times, so what counts is reading it from
    memory at full speed and doing little in between. Referees: F.linear, ops/norm.py, ops/conv.py,
@@ -183,65 +184,104 @@ void rms_norm_rows(const bf16 *x, const bf16 *w, i64 s, i64 d, float eps, bf16 *
 
 /* ---- Mamba layer ------------------------------------------------------------------------------- */
 
-/* One token: convolution, step size, state, output, gate and norm.
+/* Row `i` of the convolution's input: of the segment that begins at row `first`, or of its state. */
+static inline const bf16 *conv_input(const bf16 *proj, i64 stride, const bf16 *state, i64 first,
+                                     i64 i, i64 inner, i64 channels, i64 taps) {
+    return i >= first ? proj + i * stride + inner : state + (taps - 1 - (first - i)) * channels;
+}
 
-   proj (s, stride) holds z (h p), x B C (channels) and dt (h) of every row; conv (slots, taps - 1,
-   channels) and ssm (slots, h, p, n) are the states of all slots and are updated in place. w (taps,
-   channels), b (channels) or all zero. scratch: s * (channels + h p) floats. out (s, h p). */
-void mamba_step(const bf16 *proj, i64 stride, const i64 *slots, i64 s, bf16 *conv, float *ssm,
-                const float *w, const float *b, const float *dt_bias, const float *A,
-                const float *D, const bf16 *weight, i64 h, i64 p, i64 n, i64 g, i64 taps, float low,
-                float high, float eps, float *scratch, bf16 *out) {
+/* New tokens of some sequences: convolution, step size, state, output, gate and norm.
+
+   Segment q is the rows border[q] to border[q + 1] and goes on in slots[q]. proj (t, stride) holds
+   z (h p), x B C (channels) and dt (h) of every row; conv (slots, taps - 1, channels) and ssm
+   (slots, h, p, n) are the states of all slots and are updated in place. w (taps, channels),
+   b (channels) or all zero. scratch: t * (channels + h p) floats.
+   out (t, h p). A head's state stays in the first cache while its tokens go by. */
+void mamba_rows(const bf16 *proj, i64 stride, const i64 *slots, const i64 *border, i64 segments,
+                bf16 *conv, float *ssm, const float *w, const float *b, const float *dt_bias,
+                const float *A, const float *D, const bf16 *weight, i64 h, i64 p, i64 n, i64 g,
+                i64 taps, float low, float high, float eps, float *scratch, bf16 *out) {
     i64 inner = h * p, channels = inner + 2 * g * n, r = h / g, width = inner / g;
-    float *mixed = scratch, *made = scratch + s * channels;
+    i64 t = border[segments];
+    float *mixed = scratch, *made = scratch + t * channels;
     i64 blocks = (channels + 511) / 512;
 #pragma omp parallel
     {
+        /* By blocks of channels, so that a state is read before the same thread replaces it. */
 #pragma omp for schedule(static)
-        for (i64 task = 0; task < s * blocks; task++) {
-            i64 row = task / blocks, j0 = (task % blocks) * 512;
+        for (i64 task = 0; task < segments * blocks; task++) {
+            i64 q = task / blocks, j0 = (task % blocks) * 512;
             i64 j1 = j0 + 512 < channels ? j0 + 512 : channels;
-            const bf16 *in = proj + row * stride + inner;
-            bf16 *state = conv + slots[row] * (taps - 1) * channels;
-            float *sum = mixed + row * channels;
+            i64 first = border[q], stop = border[q + 1];
+            bf16 *state = conv + slots[q] * (taps - 1) * channels;
+            for (i64 i = first; i < stop; i++) {
+                float *sum = mixed + i * channels;
+                memcpy(sum + j0, b + j0, (size_t)(j1 - j0) * sizeof(float));
+                for (i64 k = 0; k < taps; k++) {
+                    const bf16 *in = conv_input(proj, stride, state, first, i - (taps - 1) + k,
+                                                inner, channels, taps);
+                    const float *tap = w + k * channels;
 #pragma omp simd
-            for (i64 j = j0; j < j1; j++) sum[j] = b[j] + w[(taps - 1) * channels + j] * wide(in[j]);
-            for (i64 k = 0; k < taps - 1; k++) {
-                const bf16 *old = state + k * channels;
-#pragma omp simd
-                for (i64 j = j0; j < j1; j++) sum[j] += w[k * channels + j] * wide(old[j]);
-            }
-            for (i64 k = 0; k + 1 < taps - 1; k++)
-                memcpy(state + k * channels + j0, state + (k + 1) * channels + j0,
-                       (size_t)(j1 - j0) * sizeof(bf16));
-            memcpy(state + (taps - 2) * channels + j0, in + j0, (size_t)(j1 - j0) * sizeof(bf16));
-#pragma omp simd
-            for (i64 j = j0; j < j1; j++) sum[j] *= sigmoid(sum[j]);
-        }
-#pragma omp for schedule(static)
-        for (i64 task = 0; task < s * h; task++) {
-            i64 row = task / h, hi = task % h, gi = hi / r;
-            float raw = wide(proj[row * stride + inner + channels + hi]) + dt_bias[hi];
-            float dt = raw > 20.0f ? raw : log1pf(expf(raw));
-            dt = dt < low ? low : dt > high ? high : dt;
-            float fade = expf(dt * A[hi]);
-            const float *x = mixed + row * channels + hi * p;
-            const float *B = mixed + row * channels + inner + gi * n, *C = B + g * n;
-            float *state = ssm + (slots[row] * h + hi) * p * n;
-            float *y = made + row * inner + hi * p;
-            for (i64 pi = 0; pi < p; pi++) {
-                float *st = state + pi * n, add = dt * x[pi], sum = 0.0f;
-#pragma omp simd reduction(+ : sum)
-                for (i64 j = 0; j < n; j++) {
-                    float v = st[j] * fade + add * B[j];
-                    st[j] = v;
-                    sum += v * C[j];
+                    for (i64 j = j0; j < j1; j++) sum[j] += tap[j] * wide(in[j]);
                 }
-                y[pi] = sum + D[hi] * x[pi];
+#pragma omp simd
+                for (i64 j = j0; j < j1; j++) sum[j] *= sigmoid(sum[j]);
+            }
+            /* Rising, because what is moved lies behind where it goes. */
+            for (i64 k = 0; k < taps - 1; k++) {
+                const bf16 *in = conv_input(proj, stride, state, first, stop - (taps - 1) + k,
+                                            inner, channels, taps);
+                memmove(state + k * channels + j0, in + j0, (size_t)(j1 - j0) * sizeof(bf16));
             }
         }
 #pragma omp for schedule(static)
-        for (i64 task = 0; task < s * g; task++) {
+        for (i64 task = 0; task < segments * h; task++) {
+            i64 q = task / h, hi = task % h, gi = hi / r;
+            float *state = ssm + (slots[q] * h + hi) * p * n;
+            for (i64 i = border[q]; i < border[q + 1]; i++) {
+                float raw = wide(proj[i * stride + inner + channels + hi]) + dt_bias[hi];
+                float dt = raw > 20.0f ? raw : log1pf(expf(raw));
+                dt = dt < low ? low : dt > high ? high : dt;
+                float fade = expf(dt * A[hi]);
+                const float *x = mixed + i * channels + hi * p;
+                const float *B = mixed + i * channels + inner + gi * n, *C = B + g * n;
+                float *y = made + i * inner + hi * p;
+                i64 pi = 0;
+                for (; pi + 4 <= p; pi += 4) { /* four rows share what they read of B and C */
+                    float *s0 = state + pi * n, *s1 = s0 + n, *s2 = s1 + n, *s3 = s2 + n;
+                    float a0 = dt * x[pi], a1 = dt * x[pi + 1], a2 = dt * x[pi + 2];
+                    float a3 = dt * x[pi + 3], y0 = 0.0f, y1 = 0.0f, y2 = 0.0f, y3 = 0.0f;
+#pragma omp simd reduction(+ : y0, y1, y2, y3)
+                    for (i64 j = 0; j < n; j++) {
+                        float bj = B[j], cj = C[j];
+                        s0[j] = s0[j] * fade + a0 * bj;
+                        s1[j] = s1[j] * fade + a1 * bj;
+                        s2[j] = s2[j] * fade + a2 * bj;
+                        s3[j] = s3[j] * fade + a3 * bj;
+                        y0 += s0[j] * cj;
+                        y1 += s1[j] * cj;
+                        y2 += s2[j] * cj;
+                        y3 += s3[j] * cj;
+                    }
+                    y[pi] = y0 + D[hi] * x[pi];
+                    y[pi + 1] = y1 + D[hi] * x[pi + 1];
+                    y[pi + 2] = y2 + D[hi] * x[pi + 2];
+                    y[pi + 3] = y3 + D[hi] * x[pi + 3];
+                }
+                for (; pi < p; pi++) {
+                    float *st = state + pi * n, add = dt * x[pi], sum = 0.0f;
+#pragma omp simd reduction(+ : sum)
+                    for (i64 j = 0; j < n; j++) {
+                        float v = st[j] * fade + add * B[j];
+                        st[j] = v;
+                        sum += v * C[j];
+                    }
+                    y[pi] = sum + D[hi] * x[pi];
+                }
+            }
+        }
+#pragma omp for schedule(static)
+        for (i64 task = 0; task < t * g; task++) {
             i64 row = task / g, j0 = (task % g) * width;
             const bf16 *z = proj + row * stride;
             float *y = made + row * inner, sum = 0.0f;
@@ -254,7 +294,8 @@ void mamba_step(const bf16 *proj, i64 stride, const i64 *slots, i64 s, bf16 *con
             }
             float k = 1.0f / sqrtf(sum / (float)width + eps);
 #pragma omp simd
-            for (i64 j = j0; j < j0 + width; j++) out[row * inner + j] = narrow(y[j] * k * wide(weight[j]));
+            for (i64 j = j0; j < j0 + width; j++)
+                out[row * inner + j] = narrow(y[j] * k * wide(weight[j]));
         }
     }
 }

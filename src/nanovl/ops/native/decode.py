@@ -16,7 +16,7 @@ import torch
 
 from nanovl.ops.native.library import kernels
 
-__all__ = ["MAX_ROWS", "attend", "attends", "linear", "mamba_step", "rms_norm"]
+__all__ = ["MAX_ROWS", "attend", "attends", "linear", "mamba_rows", "rms_norm"]
 
 MAX_ROWS = 32  # more rows are a matrix product
 _MAX_QUERIES, _MAX_WIDTH = 64, 512  # per KV head, of a head
@@ -42,8 +42,9 @@ def rms_norm(x: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor:
     return out
 
 
-def mamba_step(
+def mamba_rows(
     proj: torch.Tensor,
+    borders: Sequence[int],
     slots: Sequence[int],
     conv: torch.Tensor,
     ssm: torch.Tensor,
@@ -57,12 +58,14 @@ def mamba_step(
     num_groups: int,
     eps: float,
     time_step_limit: tuple[float, float],
+    scratch: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """Everything of a Mamba layer between its two projections, for one token per sequence.
+    """Everything of a Mamba layer between its two projections, for new tokens of sequences.
 
     Args:
-        proj: Projected z, x, B, C, dt (s, .), bf16.
-        slots: Of the states, one per row, different.
+        proj: Projected z, x, B, C, dt (t, .), bf16.
+        borders: Rows of every sequence: 0 = b_0 < b_1 < ... = t.
+        slots: Of the states, one per sequence, different.
         conv: (slots, taps - 1, c) bf16, updated.
         ssm: (slots, h, p, n) fp32, updated.
         conv_weight: (taps, c) fp32.
@@ -72,22 +75,25 @@ def mamba_step(
         num_groups: g.
         eps: Of the norm.
         time_step_limit: Clamp of dt.
+        scratch: fp32 memory of at least t (c + h p) to work in; made if it is None.
 
     Returns:
-        Gated and normalised (s, h p), bf16.
+        Gated and normalised (t, h p), bf16.
     """
-    s = proj.shape[0]
+    t = proj.shape[0]
     h, p, n = ssm.shape[1:]
     taps, channels = conv_weight.shape
     low, high = time_step_limit
-    scratch = torch.empty(s * (channels + h * p), dtype=torch.float32)
-    out = torch.empty(s, h * p, dtype=torch.bfloat16)
+    if scratch is None:
+        scratch = torch.empty(t * (channels + h * p), dtype=torch.float32)
+    out = torch.empty(t, h * p, dtype=torch.bfloat16)
     kernels()(
-        "mamba_step",
+        "mamba_rows",
         proj,
         proj.stride(0),
         torch.tensor(slots, dtype=torch.int64),
-        s,
+        torch.tensor(borders, dtype=torch.int64),
+        len(slots),
         conv,
         ssm,
         conv_weight,

@@ -18,6 +18,16 @@ int nanovl_threads(void) {
 #endif
 }
 
+/* Ends the calling thread's team of workers; the next parallel region makes a new one. OpenMP lets
+   workers sleep at once when there are more of them than processors, over all teams. */
+int nanovl_release(void) {
+#if defined(_OPENMP) && (_OPENMP >= 201811 || (__GNUC__ >= 9 && !defined(__clang__)))
+    return omp_pause_resource_all(omp_pause_hard);
+#else
+    return -1;
+#endif
+}
+
 /* ---- causal convolution and SiLU, written where the scan wants it -------------------------- */
 
 /* Convolution of token i before the activation, all channels. x rows are `stride` apart. */

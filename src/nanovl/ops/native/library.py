@@ -22,7 +22,7 @@ import torch
 
 from nanovl.core import paths
 
-__all__ = ["Kernels", "kernels", "status", "usable"]
+__all__ = ["Kernels", "kernels", "release_threads", "status", "usable"]
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +65,10 @@ class Kernels:
     def threads(self) -> int:
         """Threads a call may use: as many as PyTorch."""
         return int(self._library.nanovl_threads())
+
+    def release(self) -> None:
+        """End the calling thread's team of workers."""
+        self._library.nanovl_release()
 
     def __call__(self, name: str, *arguments: torch.Tensor | int | float) -> None:
         """Call a kernel: tensors as their memory, ints as int64, floats as fp32."""
@@ -136,6 +140,17 @@ def status() -> tuple[bool, str]:
     """Whether the kernels run on this machine, and why or why not."""
     found, why = _load()
     return found is not None, why
+
+
+def release_threads() -> None:
+    """End the team of worker threads that computes for the calling thread.
+
+    Two teams are more threads than processors, and then OpenMP puts workers to sleep between any
+    two loops: decoding takes 1.4 times as long. A program that hands its work over to another
+    thread calls this first.
+    """
+    if _load()[0] is not None:
+        kernels().release()
 
 
 def usable(*tensors: torch.Tensor | None) -> bool:
