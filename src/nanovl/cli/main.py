@@ -13,15 +13,21 @@ import typer
 
 from nanovl import __version__
 from nanovl.cli import console
+from nanovl.cli.batch import batch
+from nanovl.cli.caption import caption
 from nanovl.cli.chat import chat
+from nanovl.cli.compare import compare
 from nanovl.cli.convert import convert
 from nanovl.cli.data import data
 from nanovl.cli.demo import demo
 from nanovl.cli.doctor import doctor
 from nanovl.cli.eval import evaluate
+from nanovl.cli.extract import extract
 from nanovl.cli.info import info
 from nanovl.cli.plan import plan
+from nanovl.cli.read import read
 from nanovl.cli.serve import serve
+from nanovl.cli.summarize import summarize
 from nanovl.cli.synth import synth
 from nanovl.cli.train import train
 from nanovl.core.config import nearest
@@ -45,6 +51,12 @@ _VERBS: dict[str, Callable[..., None]] = {
     "doctor": doctor,
     "demo": demo,
     "serve": serve,
+    "summarize": summarize,
+    "extract": extract,
+    "caption": caption,
+    "compare": compare,
+    "read": read,
+    "batch": batch,
 }
 _GROUPS: dict[str, typer.Typer] = {"data": data, "synth": synth, "eval": evaluate}
 for _name, _verb in _VERBS.items():
