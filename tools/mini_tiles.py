@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import itertools
 import json
 import random
 from collections import Counter
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from nanovl.synth.documents.fonts import Face, library, open_font
 
@@ -27,10 +28,17 @@ _WORDS_KEPT = 4_000_000  # of a source
 
 @dataclass(frozen=True)
 class Line:
-    """A line and its place: x0, y0, x1, y1 in pixels."""
+    """A line and its place.
+
+    Attributes:
+        text: What it says.
+        box: x0, y0, x1, y1 in pixels.
+        centres: x of the middle of every character, in pixels.
+    """
 
     text: str
     box: tuple[float, float, float, float]
+    centres: tuple[float, ...] = ()
 
 
 class Texts:
@@ -189,12 +197,19 @@ class Painter:
                     text = " ".join(own)
                     draw.text((x, top), text, font=font, fill=ink)
                     box = draw.textbbox((x, top), text, font=font)
-                    lines.append(
-                        Line(text, (box[0], top + 0.1 * ascent, box[2], top + ascent + descent))
-                    )
+                    around = (box[0], top + 0.1 * ascent, box[2], top + ascent + descent)
+                    lines.append(Line(text, around, _middles(font, text, x)))
                 top += pitch
             bottom = max(bottom, top)
         return bottom
+
+
+def _middles(font: ImageFont.FreeTypeFont, text: str, x: float) -> tuple[float, ...]:
+    """x of the middle of every character of a line that begins at x; kerning is spread evenly."""
+    widths = [font.getlength(char) for char in text]
+    scale = font.getlength(text) / max(sum(widths), 1e-6)
+    ends = list(itertools.accumulate(width * scale for width in widths))
+    return tuple(x + end - 0.5 * width * scale for end, width in zip(ends, widths, strict=True))
 
 
 def strips(
@@ -221,7 +236,8 @@ def strips(
         left = _window(rng, max(x0, 0.0), min(x1, SIDE), width)
         box = (x0 - left, y0 - top, x1 - left, y1 - top)
         strip = image[top : top + height, left : left + width]
-        found.setdefault((height, width), []).append((strip, Line(line.text, box)))
+        moved = Line(line.text, box, tuple(c - left for c in line.centres))
+        found.setdefault((height, width), []).append((strip, moved))
     return found
 
 

@@ -3,10 +3,10 @@
     python -m tools.mini_vision --texts DATA/text --out RUN --updates 20000
     python -m tools.mini_vision --out RUN --export FOLDER       # a checkpoint with this encoder
 
-Tiles of text are drawn as they are needed; every line is read by a throw-away head (CTC): first as
-a strip of its own, which costs a tenth of a tile, then in whole tiles. The run goes on where it
-stopped, to the bit. Every `--check` updates lines in faces never trained on are
-read: `log.jsonl` has the share of wrong characters (CER).
+Tiles of text are drawn as they are needed; every line is read by a throw-away head: first as a
+strip of its own, which costs a tenth of a tile, then in whole tiles; first told where every letter
+stands, then by CTC. The run goes on where it stopped, to the bit. Every `--check` updates lines in
+faces never trained on are read: `log.jsonl` has the share of wrong characters (CER).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from nanovl.model.vision import VisionModel
 from nanovl.model.vlm import VLM
 from nanovl.processing.pixels import CLIP_MEAN, CLIP_STD
 from nanovl.train.optim import learning_rate
-from nanovl.train.reading import ReadingHead, reading_loss
+from nanovl.train.reading import ReadingHead, placing_loss, reading_loss
 from tools.mini_tiles import SMALLEST, Line, Painter, Texts, strips
 
 TRAIN = {
@@ -45,6 +45,10 @@ HELD_OUT = {"wiki_val.jsonl.gz": 0.6, "tech_val.jsonl.gz": 0.4}
 LETTERS = 300
 EASY = 0.08  # share of the run in which type shrinks from large to small
 STRIPS = 0.7  # share of the run that reads strips
+PLACED = (
+    0.08,
+    0.2,
+)  # shares of the run: letters are placed until here, and less and less until there
 PATCH = 16
 
 # Pictures of one size (b, height, width, 3) uint8, and the lines of each.
@@ -113,15 +117,29 @@ class Run:
         self.optimizer = torch.optim.AdamW(groups, lr=args.lr, betas=(0.9, 0.98), fused=True)
         self.update = 0
 
-    def step(self, drawn: list[Drawn], rate: float) -> tuple[float, int]:
-        """One update; loss per character, and characters."""
+    def step(self, drawn: list[Drawn], rate: float, placed: float) -> tuple[float, int]:
+        """One update.
+
+        Args:
+            drawn: What is read.
+            rate: Learning rate.
+            placed: Share of the loss that knows where letters stand; the rest is CTC.
+
+        Returns:
+            The loss, per character or per step, and characters.
+        """
         letters = sum(len(line.text) for _, own in drawn for lines in own for line in lines) or 1
         total = 0.0
         for pictures, lines in drawn:
             tiles, boxes, texts = places(lines)
             features = self.vision(normalised(pictures))
             log_probs = self.head(features, tiles, boxes.to(torch.bfloat16))
-            loss, _ = reading_loss(self.head, log_probs, texts)
+            loss = log_probs.new_zeros(())
+            if placed < 1:
+                loss = (1 - placed) * reading_loss(self.head, log_probs, texts)[0]
+            if placed > 0:
+                centres = [[c / PATCH for c in line.centres] for own in lines for line in own]
+                loss = loss + placed * placing_loss(self.head, log_probs, boxes, texts, centres)
             loss = loss * (sum(map(len, texts)) / letters)
             loss.backward()
             total += float(loss.detach())
@@ -226,7 +244,9 @@ def train(args: argparse.Namespace) -> None:
             minimum=args.lr / 20,
             warmup_fraction=args.warmup / args.updates,
         )
-        loss, count = run.step(drawn, rate)
+        begins, ends = (share * args.updates for share in PLACED)
+        placed = min(1.0, max(0.0, (ends - run.update) / max(1.0, ends - begins)))
+        loss, count = run.step(drawn, rate, placed)
         losses.append(loss)
         letters += count
         now = time.monotonic()
@@ -278,7 +298,7 @@ def main() -> None:
     parser.add_argument("--export", type=Path, help="write a checkpoint instead")
     parser.add_argument("--updates", type=int, default=20000)
     parser.add_argument("--batch", type=int, default=8, help="tiles of an update")
-    parser.add_argument("--lr", type=float, default=1e-3)
+    parser.add_argument("--lr", type=float, default=6e-4)
     parser.add_argument("--warmup", type=int, default=300)
     parser.add_argument("--check", type=int, default=500, help="updates between checks")
     parser.add_argument("--check-tiles", type=int, default=40)

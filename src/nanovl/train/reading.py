@@ -17,10 +17,11 @@ from torch import nn
 
 from nanovl.core.errors import InputError
 
-__all__ = ["ReadingHead", "reading_loss"]
+__all__ = ["ReadingHead", "placing_loss", "reading_loss"]
 
 BLANK = 0
 _NEVER = -1e4
+_SILENCE_COUNTS = 0.3  # there are several steps without a character to each that has one
 
 
 class ReadingHead(nn.Module):
@@ -123,3 +124,43 @@ def reading_loss(
     )
     count = max(int(lengths.sum()), 1)
     return total / count, count
+
+
+def placing_loss(
+    head: ReadingHead,
+    log_probs: torch.Tensor,
+    boxes: torch.Tensor,
+    texts: Sequence[str],
+    centres: Sequence[Sequence[float]],
+) -> torch.Tensor:
+    """Cross-entropy of every step, where it is known which character stands there.
+
+    CTC has to find out by itself which step says which character, and for long says nothing at all.
+    With places from the renderer that part is given; CTC takes over when letters are told apart.
+
+    Args:
+        head: For its alphabet and steps.
+        log_probs: (t, n, characters + 1) of `head`.
+        boxes: (n, 4) of the lines, in patches.
+        texts: n lines.
+        centres: Per line the middle of every character, in patches from the left.
+
+    Returns:
+        The mean over the steps of all lines; steps without a character count less.
+    """
+    steps, n, _ = log_probs.shape
+    targets = torch.zeros(n, steps, dtype=torch.long)
+    for row, (text, places) in enumerate(zip(texts, centres, strict=True)):
+        taken = -1
+        for char, place in zip(text, places, strict=True):
+            number = head.numbers(char)
+            at = max(int(place * head.steps), taken + 1)
+            if number and at < steps:
+                targets[row, at], taken = number[0], at
+    middles = (torch.arange(steps) + 0.5) / head.steps  # (t,) in patches
+    low, high = boxes[:, :1].float().cpu(), boxes[:, 2:3].float().cpu()
+    inside = (middles >= low) & (middles <= high)  # (n, t)
+    weights = torch.where(targets == BLANK, _SILENCE_COUNTS, 1.0) * inside
+    targets, weights = targets.to(log_probs.device), weights.to(log_probs.device)
+    said = log_probs.transpose(0, 1).gather(2, targets[..., None])[..., 0]  # (n, t)
+    return -(said * weights).sum() / weights.sum().clamp_min(1.0)

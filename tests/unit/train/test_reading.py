@@ -8,7 +8,7 @@ import torch
 from nanovl.core.errors import InputError
 from nanovl.model.config import preset
 from nanovl.model.vision import VisionModel
-from nanovl.train.reading import ReadingHead, reading_loss
+from nanovl.train.reading import ReadingHead, placing_loss, reading_loss
 
 
 def certain(head: ReadingHead, said: list[list[int]]) -> torch.Tensor:
@@ -82,3 +82,34 @@ def test_bad_alphabets() -> None:
     for alphabet in ("", "aba"):
         with pytest.raises(InputError, match="every character once"):
             ReadingHead(8, alphabet)
+
+
+def test_letters_are_placed_where_they_stand() -> None:
+    """The loss is small only where every letter is said at its own step."""
+    head = ReadingHead(4, "ab", steps=2)
+    boxes = torch.tensor([[0.0, 0.0, 3.0, 1.0]])
+    right = [0, 1, 0, 2, 0, 0, 0, 0]  # a at 0.75, b at 1.5; from 3.0 on the line is over
+    sure = torch.full((8, 1, 3), -8.0)
+    sure[torch.arange(8), 0, torch.tensor(right)] = 8.0
+
+    def loss(logits: torch.Tensor) -> float:
+        found = logits.log_softmax(-1)
+        return float(placing_loss(head, found, boxes, ["ab"], [[0.75, 1.5]]))
+
+    assert loss(sure) < 1e-4
+    late = sure.roll(1, dims=0)
+    assert loss(late) > 5
+    beside = sure.clone()
+    beside[7] = torch.tensor([[-8.0, 8.0, -8.0]])
+    assert loss(beside) == pytest.approx(loss(sure), abs=1e-6)
+
+
+def test_letters_closer_than_steps_follow_each_other() -> None:
+    head = ReadingHead(4, "ab", steps=1)
+    logits = torch.full((3, 1, 3), -8.0)
+    logits[0, 0, 1] = logits[1, 0, 2] = logits[2, 0, 0] = 8.0
+    boxes = torch.tensor([[0.0, 0.0, 3.0, 1.0]])
+    found = placing_loss(head, logits.log_softmax(-1), boxes, ["ab"], [[0.2, 0.4]])
+    assert float(found) < 1e-4
+    unknown = placing_loss(head, logits.log_softmax(-1), boxes, ["?b"], [[0.2, 1.4]])
+    assert float(unknown) > 1.0
