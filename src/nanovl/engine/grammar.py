@@ -444,7 +444,8 @@ def _tools(tools: Any) -> list[dict[str, Any]]:
     items = []
     for i, tool in enumerate(tools):
         where = f"tools[{i}].function"
-        function = _object(_object(tool, f"tools[{i}]").get("function"), where)
+        outer = _object(tool, f"tools[{i}]")
+        function = _object(outer.get("function", outer), where)  # the bare form is known too
         name = function.get("name")
         if not isinstance(name, str) or not name:
             raise InputError(f"{where}.name: got {_short(name)}, expected a name")

@@ -69,7 +69,7 @@ def test_bf16_round_trip(model: VLM, save: Callable[..., Path]) -> None:
     folder = save(model)
     stored = tensors(folder)
     assert {n: tuple(t.shape) for n, t in stored.items()} == expected_tensors(model.config)
-    loaded, processor = load_model(folder)
+    loaded, processor = load_model(folder, quant="stored")
     assert same(dict(loaded.state_dict()), dict(model.state_dict()))
     assert same(stored, dict(model.state_dict()))
     assert torch.equal(logits(loaded), logits(model))
@@ -88,7 +88,7 @@ def test_quantized_round_trip(
 ) -> None:
     folder = save(model, format=format_name)
     stored = tensors(folder)
-    loaded, _ = load_model(folder)
+    loaded, _ = load_model(folder, quant="stored")
     modules = dict(loaded.named_modules())
     assert all(isinstance(modules[name], cls) for name in LINEARS)
     assert same(dict(loaded.state_dict()), stored)
@@ -107,7 +107,7 @@ def test_quantized_round_trip(
     # Written again from packed modules: byte for byte the same, logits too.
     again = save(loaded, "again", format=format_name)
     assert same(tensors(again), stored)
-    assert torch.equal(logits(load_model(again)[0]), logits(loaded))
+    assert torch.equal(logits(load_model(again, quant="stored")[0]), logits(loaded))
 
 
 @pytest.mark.parametrize("format_name", ["fp8", "nvfp4"])
@@ -199,13 +199,13 @@ def test_split_attention_warns(
 
 
 def test_packed_model_in_other_formats(model: VLM, save: Callable[..., Path]) -> None:
-    nvfp4, _ = load_model(save(model, "nvfp4", format="nvfp4"))
+    nvfp4, _ = load_model(save(model, "nvfp4", format="nvfp4"), quant="stored")
     reference, _ = load_model(save(nvfp4, "bf16"))
     for name in LINEARS:
         module = nvfp4.get_submodule(name)
         assert isinstance(module, QuantizedLinear)
         assert torch.equal(reference.get_parameter(f"{name}.weight"), module.dequantized_weight())
-    fp8, _ = load_model(save(nvfp4, "fp8", format="fp8"))
+    fp8, _ = load_model(save(nvfp4, "fp8", format="fp8"), quant="stored")
     assert isinstance(fp8.get_submodule(QKV[0]), Fp8Linear)
     int8, _ = load_model(save(reference, "again"), quant="int8")
     assert isinstance(int8.get_submodule(QKV[0]), Int8Linear)
@@ -227,7 +227,7 @@ def test_zero_weights(model: VLM, save: Callable[..., Path]) -> None:
     name = f"{BACKBONE}.layers.1.mixer.up_proj"
     model.get_parameter(f"{name}.weight").zero_()
     for format_name in ("fp8", "nvfp4"):
-        loaded, _ = load_model(save(model, format_name, format=format_name))
+        loaded, _ = load_model(save(model, format_name, format=format_name), quant="stored")
         module = loaded.get_submodule(name)
         assert isinstance(module, QuantizedLinear)
         assert not module.dequantized_weight().any()
@@ -237,7 +237,7 @@ def test_shards(model: VLM, save: Callable[..., Path]) -> None:
     events: list[Event] = []
     folder = save(model, max_shard_bytes=100_000, on_event=events.append)
     assert len(list(folder.glob("model-*-of-*.safetensors"))) > 3
-    loaded, _ = load_model(folder)
+    loaded, _ = load_model(folder, quant="stored")
     assert torch.equal(logits(loaded), logits(model))
     assert events[-1].done == events[-1].total == 514_688
 
