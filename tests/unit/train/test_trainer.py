@@ -521,7 +521,7 @@ def test_held_out_loss(small: Callable[..., Recipe], tmp_path: Path) -> None:
             total = sum(float(module(pack).total) for pack in packs)
         expected.append(total / sum(p.weight_mass for p in packs))
     found = [r["eval/loss"] for r in records(tmp_path) if "eval/loss" in r]
-    assert found == pytest.approx(expected, rel=1e-6)
+    assert found == pytest.approx(expected, rel=1e-5)  # what is stale is off by far more
     assert len(set(found)) == 3
 
 
