@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,13 @@ def test_moments_of_a_video(browser: Any, clip: Path) -> None:
         assert text.startswith("1\n00:00:01,000 --> 00:00:03,000\nIt appears.\n")
 
 
+def cost(o: Any) -> int:
+    """Tokens the only attachment costs, as its chip says."""
+    found = re.search(r"([\d,]+) tokens", o.page.locator(".chip-cost").inner_text())
+    assert found is not None
+    return int(found[1].replace(",", ""))
+
+
 def test_settings_of_a_video(browser: Any, clip: Path) -> None:
     """Part, frames and pruning change the price while they move, and go along with the question."""
     with opened(browser) as o:
@@ -94,13 +102,17 @@ def test_settings_of_a_video(browser: Any, clip: Path) -> None:
         o.page.get_by_label("Frames at most").fill("12")
         o.page.locator(".chip-cost", has_text="12 frames").wait_for()
         slider = o.page.get_by_role("slider", name="Drop similar parts of frames (EVS)")
-        slider.fill("0")
+        with o.page.expect_response("**/tokenize"):
+            slider.fill("0")
         o.page.locator(".pruning-effect", has_text="0%").wait_for()
         before = o.page.locator(".pruning-effect s").inner_text()
         assert o.page.locator(".pruning-effect b").inner_text() == before == "48"
+        o.page.wait_for_timeout(200)  # the answer is drawn
+        full = cost(o)
         slider.fill("0.5")
         assert o.page.locator(".pruning-effect b").inner_text() == "24"  # before the server says so
-        o.page.locator(".chip-cost", has_text="24 tokens").wait_for()
+        # Then the server's number: half of the pictures' tokens, and the text between frames.
+        o.page.locator(".chip-cost", has_text=f"{full - 24} tokens").wait_for()
         o.page.get_by_role("slider", name="Start").fill("3")
         end = o.page.get_by_role("textbox", name="End time")
         end.fill("0:09")
