@@ -22,6 +22,7 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont
 from nanovl.synth.documents.fonts import Face, library, open_font
 
 SIDE = 512
+STRIP = (32, 256)
 SMALLEST, LARGEST = 9.0, 56.0  # pixels per em
 _WORDS_KEPT = 4_000_000  # of a source
 
@@ -144,6 +145,47 @@ class Painter:
         if self.worn and rng.random() < 0.5:
             image = _wear(rng, image)
         return np.asarray(image), lines
+
+    def strip(self, seed: int, hardness: float) -> tuple[np.ndarray, Line]:
+        """One line of its own.
+
+        Args:
+            seed: Of everything.
+            hardness: 0 is black print of middling size on white, 1 what tiles hold too.
+
+        Returns:
+            Pixels (32, 256, 3) uint8, and the line.
+        """
+        rng = random.Random(seed)
+        height, width = STRIP
+        paper, ink = (255, 255, 255), (0, 0, 0)
+        if rng.random() < 0.8 * hardness:
+            paper, ink = _colours(rng)
+        image = Image.new("RGB", (width, height), paper)
+        while True:
+            face = self._face(rng)
+            font = open_font(face, rng.uniform(16 - 7 * hardness, 24 + 3 * hardness))
+            ascent, descent = font.getmetrics()
+            words = self.texts.run(rng, 36)
+            x = rng.uniform(0, 16)
+            text = ""
+            for word in words:
+                longer = f"{text} {word}" if text else word
+                if not all(c in face.characters for c in word):
+                    continue
+                if x + font.getlength(longer) > width - 2:
+                    break
+                text = longer
+            if text:
+                break
+        y = (height - ascent - descent) / 2 + rng.uniform(-3, 3)
+        draw = ImageDraw.Draw(image)
+        draw.text((x, y), text, font=font, fill=ink)
+        box = draw.textbbox((x, y), text, font=font)
+        around = (box[0], y + 0.1 * ascent, box[2], y + ascent + descent)
+        if self.worn and rng.random() < 0.5 * hardness:
+            image = _wear(rng, image)
+        return np.asarray(image), Line(text, around, _middles(font, text, x))
 
     def _face(self, rng: random.Random) -> Face:
         return rng.choice(self.families).face(rng.random() < 0.2, rng.random() < 0.15)
@@ -268,17 +310,17 @@ def _wear(rng: random.Random, image: Image.Image) -> Image.Image:
         image = image.filter(ImageFilter.GaussianBlur(rng.uniform(0.3, 1.1)))
     elif kind == 1:
         factor = rng.uniform(0.55, 0.95)
-        small = image.resize((int(SIDE * factor),) * 2, Image.Resampling.BILINEAR)
-        image = small.resize(
-            (SIDE, SIDE), rng.choice([Image.Resampling.BILINEAR, Image.Resampling.BICUBIC])
-        )
+        size = image.size
+        less = (int(size[0] * factor), int(size[1] * factor))
+        back = rng.choice([Image.Resampling.BILINEAR, Image.Resampling.BICUBIC])
+        image = image.resize(less, Image.Resampling.BILINEAR).resize(size, back)
     elif kind == 2:
         buffer = io.BytesIO()
         image.save(buffer, "JPEG", quality=rng.randint(25, 85))
         image = Image.open(buffer).convert("RGB")
     if kind == 3 or rng.random() < 0.3:
         noise = np.random.default_rng(rng.getrandbits(32)).normal(
-            0, rng.uniform(2, 18), (SIDE, SIDE, 1)
+            0, rng.uniform(2, 18), (*image.size[::-1], 1)
         )
         grey = np.asarray(image, dtype=np.float32) + noise.astype(np.float32)
         image = Image.fromarray(grey.clip(0, 255).astype(np.uint8))

@@ -3,10 +3,12 @@
     python -m tools.mini_vision --texts DATA/text --out RUN --updates 20000
     python -m tools.mini_vision --out RUN --export FOLDER       # a checkpoint with this encoder
 
-Tiles of text are drawn as they are needed; every line is read by a throw-away head: first as a
-strip of its own, which costs a tenth of a tile, then in whole tiles; first told where every letter
-stands, then by CTC. The run goes on where it stopped, to the bit. Every `--check` updates lines in
-faces never trained on are read: `log.jsonl` has the share of wrong characters (CER).
+Text is drawn as it is needed, and every line is read by a throw-away head: first single lines, easy
+ones before hard ones, then lines cut out of tiles, then whole tiles; first told where every letter
+stands, then by CTC as well. A line costs a tenth of a tile or less. Matrices of the blocks are
+optimized by Muon, everything else by AdamW. The run goes on where it stopped, to the bit. Every
+`--check` updates lines in faces never trained on are read: `log.jsonl` has the share of wrong
+characters (CER).
 """
 
 from __future__ import annotations
@@ -28,12 +30,11 @@ from torch.utils.data import DataLoader, IterableDataset
 from nanovl.checkpoint import load_processor, save_model
 from nanovl.evals.scoring.edits import distance
 from nanovl.model.config import preset
-from nanovl.model.vision import VisionModel
+from nanovl.model.vision import VisionModel, cropped_positions
 from nanovl.model.vlm import VLM
 from nanovl.processing.pixels import CLIP_MEAN, CLIP_STD
-from nanovl.train.optim import learning_rate
 from nanovl.train.reading import ReadingHead, placing_loss, reading_loss
-from tools.mini_tiles import SMALLEST, Line, Painter, Texts, strips
+from tools.mini_tiles import SIDE as TILE, Line, Painter, Texts, strips
 
 TRAIN = {
     "wiki_train.jsonl.gz": 0.4,
@@ -43,12 +44,12 @@ TRAIN = {
 }
 HELD_OUT = {"wiki_val.jsonl.gz": 0.6, "tech_val.jsonl.gz": 0.4}
 LETTERS = 300
-EASY = 0.08  # share of the run in which type shrinks from large to small
-STRIPS = 0.7  # share of the run that reads strips
-PLACED = (
-    0.08,
-    0.2,
-)  # shares of the run: letters are placed until here, and less and less until there
+SINGLE = 0.66  # share of the run that reads single lines, 8 for every tile of an update
+HARDEST = 0.5  # share of the run after which they are as hard as they get
+STRIPS = 0.86  # share of the run after which whole tiles are read
+STEADY = 0.55  # share of the run after which the rates fall
+PLACED = 0.5  # share of the loss that knows where letters stand, after the single lines
+MUON = 20.0  # rate of Muon by the rate of AdamW
 PATCH = 16
 
 # Pictures of one size (b, height, width, 3) uint8, and the lines of each.
@@ -64,9 +65,14 @@ class Tiles(IterableDataset[list[Drawn]]):
     def __iter__(self) -> Iterator[list[Drawn]]:
         painter = Painter(Texts(self.texts, TRAIN))
         for update in range(self.first, self.updates):
-            eased = min(1.0, update / (EASY * self.updates))
-            smallest = SMALLEST + (1.0 - eased) * 16.0
-            made = [painter.tile(update * self.batch + k, smallest) for k in range(self.batch)]
+            if update < SINGLE * self.updates:
+                hardness = min(1.0, update / (HARDEST * self.updates))
+                count = 8 * self.batch
+                own = [painter.strip(update * count + k, hardness) for k in range(count)]
+                pictures = torch.from_numpy(np.stack([strip for strip, _ in own]))
+                yield [(pictures, [[line] for _, line in own])]
+                continue
+            made = [painter.tile(update * self.batch + k) for k in range(self.batch)]
             if update >= STRIPS * self.updates:
                 tiles = torch.stack([torch.from_numpy(t.copy()) for t, _ in made])
                 yield [(tiles, [lines for _, lines in made])]
@@ -97,6 +103,24 @@ def places(lines: list[list[Line]]) -> tuple[torch.Tensor, torch.Tensor, list[st
     return tiles, boxes, [line.text for _, line in flat]
 
 
+class Windows:
+    """Gives strips the positions of any place in a tile; wraps a patch generator's `positions`."""
+
+    def __init__(self, vision: VisionModel) -> None:
+        self.generator = vision.radio_model.model.patch_generator
+        self.generator.positions = self.positions  # type: ignore[method-assign]
+        self.rng: random.Random | None = None  # None: the top left
+
+    def positions(self, rows: int, columns: int) -> torch.Tensor:
+        """(rows * columns, u) of a window."""
+        side = TILE // PATCH
+        table = cropped_positions(self.generator.pos_embed, side, side).view(side, side, -1)
+        top, left = 0, 0
+        if self.rng is not None:
+            top, left = self.rng.randint(0, side - rows), self.rng.randint(0, side - columns)
+        return table[top : top + rows, left : left + columns].reshape(rows * columns, -1)
+
+
 class Run:
     """Weights, their fp32 masters and averages, and where the run is."""
 
@@ -111,10 +135,20 @@ class Run:
         self.averages = [p.clone() for p in self.masters]
         self.vision.to(torch.bfloat16)
         self.head.to(torch.bfloat16)
-        still = [p for p in self.masters if p.dim() < 2]
-        moved = [p for p in self.masters if p.dim() >= 2]
-        groups = [{"params": moved, "weight_decay": 0.03}, {"params": still, "weight_decay": 0.0}]
-        self.optimizer = torch.optim.AdamW(groups, lr=args.lr, betas=(0.9, 0.98), fused=True)
+        self.windows = Windows(self.vision)
+        named = [*self.vision.named_parameters(), *self.head.named_parameters()]
+        blocks = [p.dim() == 2 and ".blocks." in name for name, p in named]
+        inner = [p for p, own in zip(self.masters, blocks, strict=True) if own]
+        outer = [p for p, own in zip(self.masters, blocks, strict=True) if not own]
+        groups = [
+            {"params": [p for p in outer if p.dim() >= 2], "weight_decay": 0.03},
+            {"params": [p for p in outer if p.dim() < 2], "weight_decay": 0.0},
+        ]
+        self.outer = outer
+        self.optimizers = (
+            torch.optim.AdamW(groups, lr=args.lr, betas=(0.9, 0.98), fused=True),
+            torch.optim.Muon(inner, lr=MUON * args.lr, weight_decay=0.05),
+        )
         self.update = 0
 
     def step(self, drawn: list[Drawn], rate: float, placed: float) -> tuple[float, int]:
@@ -130,6 +164,7 @@ class Run:
         """
         letters = sum(len(line.text) for _, own in drawn for lines in own for line in lines) or 1
         total = 0.0
+        self.windows.rng = random.Random(self.update)
         for pictures, lines in drawn:
             tiles, boxes, texts = places(lines)
             features = self.vision(normalised(pictures))
@@ -146,10 +181,11 @@ class Run:
         for master, leaf in zip(self.masters, self.leaves, strict=True):
             master.grad = None if leaf.grad is None else leaf.grad.float()
             leaf.grad = None
-        torch.nn.utils.clip_grad_norm_(self.masters, 1.0)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.optimizer.step()
+        torch.nn.utils.clip_grad_norm_(self.outer, 1.0)
+        for optimizer, factor in zip(self.optimizers, (1.0, MUON), strict=True):
+            for group in optimizer.param_groups:
+                group["lr"] = factor * rate
+            optimizer.step()
         self.update += 1
         kept = min(0.9995, 1.0 - 1.0 / (1.0 + 0.1 * self.update))
         torch._foreach_lerp_(self.averages, self.masters, 1.0 - kept)
@@ -169,7 +205,7 @@ class Run:
             "alphabet": self.head.alphabet,
             "masters": self.masters,
             "averages": self.averages,
-            "optimizer": self.optimizer.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
         }
         path = self.folder / "state.pt"
         torch.save(state, path.with_suffix(".new"))
@@ -181,7 +217,8 @@ class Run:
         for own, kept in zip(self.masters, state["masters"], strict=True):
             own.copy_(kept)
         self.averages = list(state["averages"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        for optimizer, kept in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(kept)
         self.show(self.masters)
 
     @torch.no_grad()
@@ -194,6 +231,7 @@ class Run:
             whole: Read tiles, not strips of them.
         """
         self.show(self.averages)
+        self.windows.rng = None
         painter = Painter(Texts(texts, HELD_OUT), split="heldout", worn=False)
         wrong = {"small": 0, "large": 0}
         total = {"small": 0, "large": 0}
@@ -237,15 +275,9 @@ def train(args: argparse.Namespace) -> None:
     losses: list[float] = []
     letters = 0
     for drawn in loader:
-        rate = learning_rate(
-            run.update,
-            args.updates,
-            peak=args.lr,
-            minimum=args.lr / 20,
-            warmup_fraction=args.warmup / args.updates,
-        )
-        begins, ends = (share * args.updates for share in PLACED)
-        placed = min(1.0, max(0.0, (ends - run.update) / max(1.0, ends - begins)))
+        left = (args.updates - run.update) / ((1 - STEADY) * args.updates)
+        rate = args.lr * min(1.0, (run.update + 1) / args.warmup, max(0.03, left))
+        placed = 1.0 if run.update < SINGLE * args.updates else PLACED
         loss, count = run.step(drawn, rate, placed)
         losses.append(loss)
         letters += count
@@ -296,10 +328,10 @@ def main() -> None:
     parser.add_argument("--texts", type=Path, help="folder of the texts")
     parser.add_argument("--out", type=Path, required=True, help="run folder")
     parser.add_argument("--export", type=Path, help="write a checkpoint instead")
-    parser.add_argument("--updates", type=int, default=20000)
+    parser.add_argument("--updates", type=int, default=7500)
     parser.add_argument("--batch", type=int, default=8, help="tiles of an update")
-    parser.add_argument("--lr", type=float, default=6e-4)
-    parser.add_argument("--warmup", type=int, default=300)
+    parser.add_argument("--lr", type=float, default=1e-3)
+    parser.add_argument("--warmup", type=int, default=50)
     parser.add_argument("--check", type=int, default=500, help="updates between checks")
     parser.add_argument("--check-tiles", type=int, default=40)
     parser.add_argument("--workers", type=int, default=1)

@@ -22,7 +22,14 @@ from nanovl.core.errors import InputError
 from nanovl.model.config import VisionConfig
 from nanovl.ops.attention import full_attention
 
-__all__ = ["VisionBlock", "VisionModel", "augmented_positions", "cropped_positions", "patchify"]
+__all__ = [
+    "VisionBlock",
+    "VisionModel",
+    "augmented_positions",
+    "cropped_positions",
+    "patchify",
+    "sine_positions",
+]
 
 
 def patchify(pixels: torch.Tensor, patch_size: int) -> torch.Tensor:
@@ -85,6 +92,21 @@ def augmented_positions(
         grid, points.to(grid.device), mode="bilinear", padding_mode="zeros", align_corners=True
     )
     return sampled[0].flatten(1).t().to(table.dtype)
+
+
+def sine_positions(size: int, width: int) -> torch.Tensor:
+    """Sines and cosines of row and column, wavelengths from 8 to 800 cells.
+
+    Returns:
+        (1, size * size, width), row-major; the first half of the width is of the row.
+    """
+    quarter = -(-width // 4)
+    frequencies = math.pi / 4 * 100.0 ** (-torch.arange(quarter) / quarter)
+    angles = torch.arange(size)[:, None] * frequencies  # (size, quarter)
+    waves = torch.cat([angles.sin(), angles.cos()], dim=1)  # (size, 2 * quarter)
+    rows = waves[:, None].expand(size, size, -1)
+    grid = torch.cat([rows, waves[None].expand(size, size, -1)], dim=-1)
+    return grid[..., :width].reshape(1, size * size, width)
 
 
 class ClassTokens(nn.Module):
@@ -243,13 +265,23 @@ class VisionModel(nn.Module):
 
     @torch.no_grad()
     def initialize(self, generator: torch.Generator | None = None) -> None:
-        """Draw weights for training from scratch."""
+        """Draw weights for training from scratch.
+
+        Positions begin as sines, so that neighbours are alike at once and resizing keeps them so;
+        what blocks add to the stream begins small.
+        """
+        small = (2 * self.config.num_layers) ** -0.5
         for name, parameter in self.named_parameters():
             if "norm" in name:
                 parameter.fill_(1.0 if name.endswith("weight") else 0.0)
             elif name.endswith("bias"):
                 parameter.zero_()
-            elif name.endswith(("pos_embed", "token")):
+            elif name.endswith("pos_embed"):
+                size, width = self.config.table_size, self.config.hidden_size
+                parameter.copy_(0.5 * sine_positions(size, width))
+            elif name.endswith("token"):
                 parameter.normal_(0.0, self.config.hidden_size**-0.5, generator=generator)
             else:
-                parameter.normal_(0.0, 0.02, generator=generator)
+                adds = name.endswith(("proj.weight", "fc2.weight"))
+                deviation = parameter.shape[1] ** -0.5 * (small if adds else 1.0)
+                parameter.normal_(0.0, deviation, generator=generator)

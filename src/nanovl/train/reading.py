@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -149,14 +150,15 @@ def placing_loss(
         The mean over the steps of all lines; steps without a character count less.
     """
     steps, n, _ = log_probs.shape
-    targets = torch.zeros(n, steps, dtype=torch.long)
+    wanted = np.zeros((n, steps), dtype=np.int64)
     for row, (text, places) in enumerate(zip(texts, centres, strict=True)):
         taken = -1
         for char, place in zip(text, places, strict=True):
             number = head.numbers(char)
             at = max(int(place * head.steps), taken + 1)
             if number and at < steps:
-                targets[row, at], taken = number[0], at
+                wanted[row, at], taken = number[0], at
+    targets = torch.from_numpy(wanted)
     middles = (torch.arange(steps) + 0.5) / head.steps  # (t,) in patches
     low, high = boxes[:, :1].float().cpu(), boxes[:, 2:3].float().cpu()
     inside = (middles >= low) & (middles <= high)  # (n, t)

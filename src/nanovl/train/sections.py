@@ -162,9 +162,11 @@ class LearningRateScale:
 
 @dataclass(frozen=True, kw_only=True)
 class OptimConfig:
-    """AdamW and its schedule.
+    """The optimizer and its schedule.
 
     Attributes:
+        name: "adamw" (the report's), or "muon": matrices of blocks take orthogonalised momentum,
+            everything else AdamW; the same rate serves both.
         lr, min_lr: Learning rate after warm-up, and at the end.
         betas, eps: Of Adam's moments.
         weight_decay: Decoupled; vectors, biases and SSM scalars are left out.
@@ -175,6 +177,7 @@ class OptimConfig:
         ema_decay: Decay of a running mean of the weights; None keeps none.
     """
 
+    name: Literal["adamw", "muon"] = "adamw"
     lr: float = 2e-5
     min_lr: float = 0.0
     betas: tuple[float, float] = (0.9, 0.999)

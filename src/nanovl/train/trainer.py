@@ -197,6 +197,7 @@ class Trainer:
         self.module = self.built.module
         self.optimizer = build_optimizer(
             self.module,
+            name=recipe.optim.name,
             betas=recipe.optim.betas,
             eps=recipe.optim.eps,
             weight_decay=recipe.optim.weight_decay,

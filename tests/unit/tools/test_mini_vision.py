@@ -78,3 +78,24 @@ def test_a_run_reads_strips_then_tiles_and_goes_on(texts: Path, tmp_path: Path) 
     rows = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
     assert [row["update"] for row in rows] == [2, 3, 4]
     assert all(0 < row["cer"] <= 10 for row in rows)
+
+
+def test_single_lines_fit_and_grow_hard(texts: Path) -> None:
+    painter = Painter(Texts(texts, {"wiki_train.jsonl.gz": 1.0}))
+    easy = [painter.strip(seed, 0.0) for seed in range(12)]
+    hard = [painter.strip(seed, 1.0) for seed in range(40)]
+    for picture, line in easy + hard:
+        assert picture.shape == (32, 256, 3)
+        assert line.text
+        assert -1 <= line.box[0] < line.box[2] <= 256
+        assert len(line.centres) == len(line.text)
+        assert list(line.centres) == sorted(line.centres)
+    # Ink on white paper where the line says it stands, and nowhere else.
+    for picture, line in easy:
+        x0, _, x1, _ = (max(0, round(v)) for v in line.box)
+        assert np.all(picture[:, : max(0, x0 - 1)] == 255)
+        assert np.all(picture[:, x1 + 2 :] == 255)
+        assert picture[:, x0:x1].min() < 100
+    assert len({tuple(picture[0, 0]) for picture, _ in hard}) > 10
+    heights = [line.box[3] - line.box[1] for _, line in hard]
+    assert max(heights) > 2 * min(heights)

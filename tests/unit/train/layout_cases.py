@@ -41,6 +41,7 @@ class Layout:
         one_rank: Whether all loss is on the packs of the first data parallel rank.
         bf16: Whether parameters are gathered in bf16 instead of computing everything in fp64.
         recompute: Whether layers are computed again in the backward pass.
+        muon: Whether matrices are turned by Muon, which is compared with itself on one rank.
         threshold: Tiles up to which every context parallel rank encodes all.
     """
 
@@ -51,6 +52,7 @@ class Layout:
     one_rank: bool = False
     bf16: bool = False
     recompute: bool = False
+    muon: bool = False
     threshold: int = 0
 
     @property
@@ -61,7 +63,7 @@ class Layout:
     def name(self) -> str:
         words = [f"{self.replicate}x{self.shard}x{self.cp}"]
         words += [self.mamba] if self.cp > 1 else []
-        words += [w for w in ("one_rank", "bf16", "recompute") if getattr(self, w)]
+        words += [w for w in ("one_rank", "bf16", "recompute", "muon") if getattr(self, w)]
         return "-".join(words)
 
 
@@ -77,7 +79,8 @@ def layouts(world: int) -> list[Layout]:
         Layout(cp=world, mamba="state", one_rank=True),
     ]
     if world == 2:
-        return [*whole, Layout(replicate=2), Layout(shard=2, recompute=True)]
+        few = [Layout(replicate=2), Layout(shard=2, recompute=True), Layout(shard=2, muon=True)]
+        return [*whole, *few]
     half = world // 2
     mixed = [
         Layout(replicate=2, shard=half),
@@ -174,13 +177,16 @@ def alone(layout: Layout) -> Outcome:
     parameters = dict(model.named_parameters())
     bare = ("A_log", "D", "dt_bias")
     decayed = [n for n, p in parameters.items() if p.ndim > 1 and n.split(".")[-1] not in bare]
-    optimizer = torch.optim.AdamW(
+    optimizer: torch.optim.Optimizer = torch.optim.AdamW(
         [
             {"params": [parameters[n] for n in decayed], "weight_decay": 0.05},
             {"params": [p for n, p in parameters.items() if n not in decayed], "weight_decay": 0.0},
         ],
         lr=RATE,
     )
+    if layout.muon:
+        optimizer = build_optimizer(model, name="muon", weight_decay=0.05)
+        set_learning_rate(optimizer, RATE)
     for name, parameter in parameters.items():
         parameter.grad = grads[name] * min(1.0, CLIP / (total + 1e-6))
     optimizer.step()
@@ -200,7 +206,9 @@ def together(layout: Layout) -> Outcome:
             always_encode=world.size > 1,
         )
         shard_model(module, world, compute_dtype=torch.bfloat16 if layout.bf16 else None)
-        optimizer = build_optimizer(module, weight_decay=0.05)
+        optimizer = build_optimizer(
+            module, name="muon" if layout.muon else "adamw", weight_decay=0.05
+        )
         parallel = (
             None
             if world.cp_group is None

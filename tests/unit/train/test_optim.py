@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import math
 
@@ -14,12 +15,15 @@ from nanovl.model.vlm import VLM
 from nanovl.testing import tiny_config, tiny_model
 from nanovl.train.optim import (
     EMA,
+    Muon,
     build_optimizer,
     clip_gradients,
     fill_missing_gradients,
     gradient_norms,
     is_decayed,
+    is_orthogonal,
     learning_rate,
+    orthogonal,
     set_learning_rate,
     trainable,
 )
@@ -140,6 +144,86 @@ class TestGroups:
         assert float(some.grad.sum()) == some.numel()
         others = [p.grad for p in module.parameters() if p is not some]
         assert all(g is not None and not g.any() for g in others)
+
+
+class TestMuon:
+    RATE = 1e-2
+
+    def start(self, name: str = "muon") -> tuple[TrainModule, torch.optim.Optimizer]:
+        vlm = tiny_model()
+        module = TrainModule(vlm.float().requires_grad_())
+        optimizer = build_optimizer(module, name=name, weight_decay=0.0)
+        set_learning_rate(optimizer, self.RATE)
+        return module, optimizer
+
+    def push(self, module: TrainModule, optimizer: torch.optim.Optimizer, seed: int) -> None:
+        generator = torch.Generator().manual_seed(seed)
+        for parameter in module.parameters():
+            parameter.grad = torch.randn(parameter.shape, generator=generator)
+        optimizer.step()
+
+    @pytest.mark.parametrize("shape", [(48, 96), (32, 96), (96, 32)])
+    def test_singular_values_come_near_one(self, shape: tuple[int, int]) -> None:
+        matrix = 1e-4 * torch.randn(shape, generator=torch.Generator().manual_seed(0))
+        values = torch.linalg.svdvals(orthogonal(matrix))
+        assert 0.5 < float(values.min()) <= float(values.max()) < 1.3
+        turned = torch.linalg.svd(matrix, full_matrices=False)
+        nearest = turned.U @ turned.Vh
+        cosine = torch.nn.functional.cosine_similarity
+        assert float(cosine(orthogonal(matrix).flatten(), nearest.flatten(), dim=0)) > 0.97
+
+    def test_nothing_stays_nothing(self) -> None:
+        assert not orthogonal(torch.zeros(8, 4)).any()
+
+    def test_matrices_of_blocks_and_nothing_else(self) -> None:
+        module, _ = self.start()
+        turned = {n for n, p in module.named_parameters() if is_orthogonal(n, p)}
+        assert any("in_proj" in n for n in turned)
+        assert any("mlp1" in n for n in turned)
+        assert any("qkv" in n for n in turned)
+        kept = (
+            "embeddings",
+            "lm_head",
+            "pos_embed",
+            "token",
+            "conv1d",
+            "norm",
+            "A_log",
+            "embedder",
+        )
+        assert not [n for n in turned if any(word in n for word in kept)]
+
+    def test_a_step_has_the_size_of_one_of_adamw(self) -> None:
+        module, optimizer = self.start()
+        before = {n: p.detach().clone() for n, p in module.named_parameters()}
+        self.push(module, optimizer, 1)
+        for name, parameter in module.named_parameters():
+            if is_orthogonal(name, parameter):
+                change = (parameter.detach() - before[name]) / self.RATE
+                assert 0.12 < float(change.square().mean().sqrt()) < 0.25
+
+    def test_everything_else_moves_as_with_adamw(self) -> None:
+        (ours, muon), (plain, adamw) = self.start(), self.start("adamw")
+        for seed in (1, 2):
+            self.push(ours, muon, seed)
+            self.push(plain, adamw, seed)
+        others = dict(plain.named_parameters())
+        for name, parameter in ours.named_parameters():
+            same = torch.equal(parameter, others[name])
+            assert same != is_orthogonal(name, parameter), name
+            assert parameter.grad is not None
+
+    def test_a_copy_of_its_state_goes_on_alike(self) -> None:
+        module, optimizer = self.start()
+        self.push(module, optimizer, 1)
+        other, resumed = self.start()
+        other.load_state_dict(module.state_dict())
+        resumed.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+        self.push(module, optimizer, 2)
+        self.push(other, resumed, 2)
+        assert isinstance(resumed, Muon)
+        for one, two in zip(module.parameters(), other.parameters(), strict=True):
+            assert torch.equal(one, two)
 
 
 class TestClipping:

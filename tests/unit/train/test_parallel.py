@@ -22,9 +22,11 @@ from tests.unit.train.layout_cases import Layout, compare_layouts, layouts, same
 # Largest error over largest value. Observed with 1, 2, 4 and 8 ranks: 4e-15, and 1.3e-12 for the
 # parameters after the update, which Adam divides by the square root of squared gradients.
 EXACT = 1e-10
-# Parameters gathered in bf16, compared with fp64: gradients by root mean squares (observed 0.026),
+# Parameters gathered in bf16, compared with fp64: gradients by root mean squares (observed 0.054),
 # loss 3.3e-5, norms 0.0044.
-BF16 = {"loss": 2e-4, "grad": 0.05, "norm": 0.02}
+# Muon rounds to bf16 on the way, which turns the last digits of fp64 into others (observed 8e-5).
+MUON = 1e-3
+BF16 = {"loss": 2e-4, "grad": 0.1, "norm": 0.02}
 
 
 @functools.cache
@@ -57,6 +59,8 @@ def test_ranks_make_the_update_of_one(world: int, layout: Layout) -> None:
         raise outcome
     errors = outcome[layout.name]
     allowed = BF16 if layout.bf16 else dict.fromkeys(("loss", "grad", "norm", "after"), EXACT)
+    if layout.muon:
+        allowed["after"] = MUON
     assert errors.keys() == allowed.keys()
     assert not {k: e for k, e in errors.items() if not e <= allowed[k]}
 
