@@ -12,9 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import logging
 import os
-import socket
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -23,14 +21,11 @@ from typing import Any
 
 from nanovl.apps.batch import Answer, Totals, answered, check, pending, told
 from nanovl.apps.batch_files import Answers
-from nanovl.core import paths
-from nanovl.core.errors import BackendError, missing_extra
+from nanovl.core.cluster import LOCAL, connected
+from nanovl.core.errors import BackendError
 from nanovl.core.events import OnEvent, ignore_event
 
-__all__ = ["LOCAL", "run_on_ray"]
-
-LOCAL = "local"
-_KNOCK_S = 10.0
+__all__ = ["run_on_ray"]
 
 
 def run_on_ray(
@@ -71,7 +66,8 @@ def run_on_ray(
                     file.write(json.dumps(row) + "\n")
                     count += 1
             if count:
-                with _connected(address, workers) as ray:
+                # One core more than models: reading the input is a task as well.
+                with connected(address, what="batch --ray", cpus=workers + 1) as ray:
                     rows = _rows(ray, Path(name), make_answer, workers, in_flight, gpus)
                     for custom_id, status, body in rows:
                         answers.answer(custom_id, status, body)
@@ -108,7 +104,9 @@ def _rows(
     gpus: float,
 ) -> Iterator[tuple[str, int, Mapping[str, Any]]]:
     """Answers as they come."""
-    context = ray.data.DataContext.get_current()
+    from ray.data import DataContext
+
+    context = DataContext.get_current()
     context.enable_progress_bars = False
     try:
         data = ray.data.read_text(str(source)).map_batches(
@@ -127,49 +125,3 @@ def _rows(
             f"Ray: the workers failed ({lines[-1] if lines else type(error).__name__}); what was "
             "answered is kept, run the same command again to go on"
         ) from error
-
-
-def _knock(address: str) -> None:
-    """Find out in seconds that nobody listens, where Ray would wait for minutes.
-
-    Raises:
-        OSError: Nobody does.
-        ValueError: It is no address.
-    """
-    if address in (LOCAL, "auto"):
-        return
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    if not host or not port.isdigit():
-        raise ValueError("expected local, auto, HOST:PORT or ray://HOST:PORT")
-    socket.create_connection((host.strip("[]"), int(port)), timeout=_KNOCK_S).close()
-
-
-@contextlib.contextmanager
-def _connected(address: str, workers: int) -> Iterator[Any]:
-    """Ray with its data library, started or joined; one that runs here already is used."""
-    paths.turn_off_ray_reports()
-    try:
-        import ray
-        import ray.data
-    except ImportError:
-        raise missing_extra("ray", "ray", "batch --ray") from None
-    started = not ray.is_initialized()
-    if started:
-        options: dict[str, Any] = {"address": address}
-        if address == LOCAL:
-            # One core more than models: reading the input is a task as well.
-            options |= {"num_cpus": workers + 1, "include_dashboard": False}
-        try:
-            _knock(address)
-            ray.init(log_to_driver=False, logging_level=logging.ERROR, **options)
-        except (ConnectionError, RuntimeError, ValueError, OSError, TimeoutError) as error:
-            first = (str(error).strip().splitlines() or ["no reason given"])[0]
-            raise BackendError(
-                f"Ray at {address!r}: cannot be {'started' if address == LOCAL else 'reached'} "
-                f"({first}); check the address, or leave --ray out"
-            ) from error
-    try:
-        yield ray
-    finally:
-        if started:
-            ray.shutdown()

@@ -12,6 +12,7 @@ import typer
 from nanovl.cli import options
 from nanovl.cli.console import Progress, guarded, note
 from nanovl.core import paths
+from nanovl.core.cluster import LOCAL
 from nanovl.core.config import from_dict, nearest
 from nanovl.core.errors import ConfigError
 
@@ -46,6 +47,13 @@ def serve(
     workers: Annotated[
         int, _option("--workers", "N", "Processes, each with a model of its own.")
     ] = 1,
+    replicas: Annotated[
+        int | None, _option("--replicas", "N", "Replicas on Ray Serve, each with its own model.")
+    ] = None,
+    ray: Annotated[
+        Text, _option("--ray", "ADDRESS", "Ray for replicas: local, auto or HOST:PORT.")
+    ] = None,
+    gpus: Annotated[float, _option("--gpus", "N", "GPUs of each replica.")] = 0.0,
     api_key: Annotated[
         Words,
         _option("--api-key", "KEY", f"Accepted key; may be repeated. Also {KEY_VARIABLE}."),
@@ -164,6 +172,7 @@ def serve(
     Examples:
       nanovl serve
       nanovl serve mini --port 9000 --api-key secret --reasoning on
+      nanovl serve ./checkpoint --replicas 8 --ray auto --gpus 1
 
     Listens on this machine only unless --host says otherwise; give keys with it then.
     """
@@ -202,8 +211,7 @@ def serve(
     chosen, model_options = server_settings(
         given, options.read_settings(settings), model, device, dtype, quant, transcriber
     )
-    if workers < 1:
-        raise ConfigError(f"--workers {workers}: expected at least 1")
+    _check_processes(workers, replicas, ray, gpus)
     if not chosen.is_loopback and not chosen.api_keys:
         note(f"warning: everybody who can reach {chosen.host} can use this server; give --api-key")
 
@@ -217,12 +225,39 @@ def serve(
     if ssl_certfile is not None and ssl_keyfile is not None:
         tls = Tls(certificate=ssl_certfile, key=ssl_keyfile)
     setup_server_logging(log_level, as_json=log_json)
+    logs = Logging(level=log_level, as_json=log_json)
+    if replicas is not None:
+        from nanovl.serve.replicas import serve_replicas
+
+        serve_replicas(
+            model_options,
+            chosen,
+            replicas,
+            address=ray or LOCAL,
+            gpus=gpus,
+            logs=logs,
+            tls=tls,
+            on_ready=_ready,
+        )
+        return
     if workers > 1:
-        logs = Logging(level=log_level, as_json=log_json)
         supervise(model_options, chosen, workers, logs=logs, tls=tls, on_ready=_ready)
         return
     with Progress() as progress:
         run(model_options, chosen, tls=tls, on_event=progress, on_ready=_ready)
+
+
+def _check_processes(workers: int, replicas: int | None, ray: str | None, gpus: float) -> None:
+    if workers < 1:
+        raise ConfigError(f"--workers {workers}: expected at least 1")
+    if replicas is None:
+        if ray is not None or gpus:
+            raise ConfigError("--ray and --gpus belong to --replicas")
+        return
+    if replicas < 1:
+        raise ConfigError(f"--replicas {replicas}: expected at least 1")
+    if workers > 1:
+        raise ConfigError("--replicas and --workers exclude each other; replicas run on Ray")
 
 
 def server_settings(

@@ -39,7 +39,9 @@ class LineFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The line."""
         facts: dict[str, Any] = {
-            k: v for k, v in vars(record).items() if k not in _STANDARD and v is not None
+            k: v
+            for k, v in vars(record).items()
+            if k not in _STANDARD and k[0] != "_" and v is not None
         }
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
         stamp += f".{int(record.msecs):03d}Z"

@@ -10,26 +10,21 @@ Source: data synthesis specification, section 18.3.
 
 from __future__ import annotations
 
-import logging
-import socket
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from nanovl.core import paths
+from nanovl.core.cluster import connected
 from nanovl.core.config import nearest
-from nanovl.core.errors import BackendError, ConfigError, missing_extra
+from nanovl.core.errors import ConfigError
 from nanovl.synth.journal import note_death, was_left
 from nanovl.synth.pool import TICK_S, OnTick, Outcome, Watch, attempt, died
 from nanovl.synth.schedule import Queue
 from nanovl.synth.shards import Shard
 
-__all__ = ["LOCAL", "Needs", "on_ray"]
-
-LOCAL = "local"
+__all__ = ["Needs", "on_ray"]
 _RETRIES = 2  # by Ray itself
-_KNOCK_S = 10.0
 _CALLS = 64  # shards after which Ray replaces a worker, so that leaks stay small
 
 
@@ -90,7 +85,7 @@ def on_ray(
     """
     if not len(queue):
         return
-    with _connected(count, address, named or {}) as ray:
+    with _joined(count, address, named or {}) as ray:
         task = ray.remote(max_calls=_CALLS)(_task)
         running: dict[Any, tuple[Shard, Watch]] = {}
         while len(queue) or running:
@@ -127,45 +122,17 @@ def _task(shard: Shard) -> Outcome:
     return attempt(shard)
 
 
-def _knock(address: str) -> None:
-    """Find out in seconds that nobody listens: Ray itself waits for minutes.
-
-    Raises:
-        OSError: Nobody does.
-        ValueError: It is no address.
-    """
-    host, colon, port = address.removeprefix("ray://").rpartition(":")
-    if address in (LOCAL, "auto"):
-        return
-    if not colon or not host or not port.isdigit():
-        raise ValueError("expected local, auto, HOST:PORT or ray://HOST:PORT")
-    socket.create_connection((host.strip("[]"), int(port)), timeout=_KNOCK_S).close()
-
-
 @contextmanager
-def _connected(count: int, address: str, named: Mapping[str, float]) -> Iterator[Any]:
+def _joined(count: int, address: str, named: Mapping[str, float]) -> Iterator[Any]:
     """Ray, started or joined; one that is running in this process already is used as it is."""
-    paths.turn_off_ray_reports()
-    try:
-        import ray
-    except ImportError:
-        raise missing_extra("ray", "ray", "synth --ray") from None
-    started = not ray.is_initialized()
-    if started:
-        options: dict[str, Any] = {"address": address}
-        if address == LOCAL:
-            amounts = {name: amount * count for name, amount in named.items()}
-            options |= {"num_cpus": count, "resources": amounts, "include_dashboard": False}
-        try:
-            _knock(address)
-            ray.init(log_to_driver=False, logging_level=logging.ERROR, **options)
-        except (ConnectionError, RuntimeError, ValueError, OSError, TimeoutError) as error:
-            first = str(error).strip().splitlines()[0] if str(error).strip() else "no reason given"
-            raise BackendError(
-                f"Ray at {address!r}: cannot be {'started' if address == LOCAL else 'reached'} "
-                f"({first}); check the address, or leave --ray out to use processes"
-            ) from error
-    try:
+    amounts = {name: amount * count for name, amount in named.items()}
+    with connected(
+        address,
+        what="synth --ray",
+        cpus=count,
+        resources=amounts,
+        instead="leave --ray out to use processes",
+    ) as ray:
         offered: dict[str, float] = ray.cluster_resources()
         for name in named:
             if name not in offered:
@@ -174,6 +141,3 @@ def _connected(count: int, address: str, named: Mapping[str, float]) -> Iterator
                     f"; start nodes with --resources='{{\"{name}\": 4}}', or take it out of the mix"
                 )
         yield ray
-    finally:
-        if started:
-            ray.shutdown()
