@@ -2,5 +2,5 @@
 
 Holds validated dataclasses, configuration, errors, device choice, events and paths. Does not open
 media, run tensors through anything or print. Reading order: errors, conversation, layout, inputs,
-generation, config, device, events, paths.
+generation, config, device, events, paths, cluster.
 """

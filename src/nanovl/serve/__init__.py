@@ -6,7 +6,8 @@ Checks what strangers send before anything expensive happens, hands requests to 
 writes its answers as JSON or events. Runs no model, decodes no pixels and renders no prompt.
 Reading order: settings, errors, limits, schema, reasoning, sampling, content, planning, tickets,
 sse, wire, chat, completions, respond, responses, forms, files, audio, tokens, rates, metrics,
-service, openapi, endpoints, status, page, auth, edge, app, protocol, logs, runtime, supervisor.
+service, openapi, endpoints, status, page, auth, edge, app, protocol, logs, runtime, supervisor,
+replicas.
 """
 
 from __future__ import annotations
