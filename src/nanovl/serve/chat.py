@@ -159,14 +159,10 @@ class ChatWriter:
         progress = bool(options and options.nanovl_progress)
         answers = [_Answer() for _ in range(self.ticket.answers)]
         try:
-            while True:
-                try:
-                    piece = await self.ticket.next(self._keep_alive_s)
-                except TimeoutError:
+            async for piece in self.ticket.pieces(self._keep_alive_s):
+                if piece is None:
                     yield KEEP_ALIVE
                     continue
-                if piece is None:
-                    break
                 if isinstance(piece, Event):
                     if progress:
                         yield comment("progress", progress_json(piece))

@@ -119,14 +119,10 @@ class CompletionWriter:
                 for index in range(ticket.answers):
                     self._lengths[index] = len(plan.prefill)
                     yield self._chunk(index, plan.prefill)
-            while True:
-                try:
-                    piece = await ticket.next(self._keep_alive_s)
-                except TimeoutError:
+            async for piece in ticket.pieces(self._keep_alive_s):
+                if piece is None:
                     yield KEEP_ALIVE
                     continue
-                if piece is None:
-                    break
                 if not isinstance(piece, Event):
                     line = self._piece(piece)
                     if line:

@@ -176,14 +176,10 @@ class ResponseWriter:
         yield self._line("response.in_progress", response=self._response(None, []))
         items = _Items()
         try:
-            while True:
-                try:
-                    piece = await self.ticket.next(self._keep_alive_s)
-                except TimeoutError:
+            async for piece in self.ticket.pieces(self._keep_alive_s):
+                if piece is None:
                     yield KEEP_ALIVE
                     continue
-                if piece is None:
-                    break
                 if isinstance(piece, Event):
                     continue
                 for found in items.feed(piece):

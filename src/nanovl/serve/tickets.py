@@ -13,7 +13,7 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Protocol
 
 from nanovl.core.errors import InputError, NanoVLError
@@ -165,6 +165,22 @@ class Ticket:
         if piece is not None:
             self._pieces.popleft()
         return piece
+
+    async def pieces(self, silence_s: float) -> AsyncIterator[Delta | Event | None]:
+        """Everything up to the end; None whenever nothing came for `silence_s` seconds.
+
+        Raises:
+            ApiError: The request failed.
+        """
+        while True:
+            try:
+                piece = await self.next(silence_s)
+            except TimeoutError:
+                yield None
+                continue
+            if piece is None:
+                return
+            yield piece
 
     def failure(self) -> ApiError | None:
         """The error that comes next, if one does."""
