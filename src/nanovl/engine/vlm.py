@@ -56,7 +56,9 @@ ENGINE_SETTINGS = frozenset(
     {"kv_tokens", "max_queued", "max_queued_tokens", "media_cache_gib", "state_cache_gib"}
 )
 _SAMPLING_FIELDS = frozenset(f.name for f in fields(SamplingParams))
-_MEDIA_FIELDS = frozenset({"fps", "max_frames", "max_tiles", "pruning_rate", "total_tiles"})
+_MEDIA_FIELDS = frozenset(
+    {"fps", "max_frames", "max_tiles", "pruning_rate", "total_tiles", "use_thumbnail"}
+)
 
 
 def load(
@@ -205,8 +207,8 @@ class NanoVL:
             sampling: How to choose tokens; None takes the report's settings.
             on_event: Told about the progress of long prompts.
             **overrides: Single fields of `SamplingParams` (`max_tokens=200`, `temperature=0.2`,
-                `seed=1` ...) and of media handling (`max_tiles`, `total_tiles`, `fps`,
-                `max_frames`, `pruning_rate`).
+                `seed=1` ...) and of media handling (`max_tiles`, `total_tiles`, `use_thumbnail`,
+                `fps`, `max_frames`, `pruning_rate`).
 
         Raises:
             InputError: Messages or media that cannot be used, or too long for the context.

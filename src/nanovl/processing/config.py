@@ -140,12 +140,14 @@ class Request:
         max_tiles: Tiles of one picture; None takes the config's.
         total_tiles: Tiles of all pictures together; None is no bound. When exceeded, `max_tiles`
             is lowered for all alike.
+        use_thumbnail: Whether pictures of several tiles get an overview; None takes the config's.
         pruning_rate: EVS rate of videos; None or 0 is off, "auto" the config's.
         fps, max_frames: Frames sampled per second, and at most; None takes the config's.
     """
 
     max_tiles: int | None = None
     total_tiles: int | None = None
+    use_thumbnail: bool | None = None
     pruning_rate: float | Literal["auto"] | None = None
     fps: float | None = None
     max_frames: int | None = None

@@ -127,6 +127,7 @@ class Processor:
         max_length: int | None = None,
         max_tiles: int | None = None,
         total_tiles: int | None = None,
+        use_thumbnail: bool | None = None,
         pruning_rate: float | Literal["auto"] | None = None,
         fps: float | None = None,
         max_frames: int | None = None,
@@ -145,7 +146,7 @@ class Processor:
             loss: Training: per assistant message whether it may carry loss.
             mask_prompt_reasoning: Training: see `render_training`.
             max_length: Longest prompt in tokens; None takes the config's.
-            max_tiles, total_tiles, pruning_rate, fps, max_frames: See `Request`.
+            max_tiles, total_tiles, use_thumbnail, pruning_rate, fps, max_frames: See `Request`.
 
         Returns:
             The layout. Videos that are going to be pruned hold the right number of visual
@@ -158,6 +159,7 @@ class Processor:
         request = Request(
             max_tiles=max_tiles,
             total_tiles=total_tiles,
+            use_thumbnail=use_thumbnail,
             pruning_rate=pruning_rate,
             fps=fps,
             max_frames=max_frames,
@@ -376,7 +378,7 @@ class Processor:
             image,
             plan.cut,
             config.image_size,
-            use_thumbnail=config.use_thumbnail,
+            use_thumbnail=plan.has_thumbnail,
             mean=config.norm_mean,
             std=config.norm_std,
             dtype=dtype,

@@ -58,6 +58,11 @@ class ImagePlan:
         """Visual tokens."""
         return self.tiles * self.grid[0] * self.grid[1]
 
+    @property
+    def has_thumbnail(self) -> bool:
+        """Whether an overview follows the tiles."""
+        return self.cut is not None and self.tiles > self.cut[0] * self.cut[1]
+
 
 @dataclass(frozen=True, kw_only=True)
 class VideoPlan:
@@ -119,14 +124,14 @@ def size_images(
     if max(bounds) > TRAINED_TILES:
         _log.warning("%d tiles per picture; the model was trained with 12", max(bounds))
     wanted = bounds
-    thumbnail = config.use_thumbnail and config.mode == "tiles"
+    thumbnail = config.use_thumbnail if request.use_thumbnail is None else request.use_thumbnail
     if request.total_tiles is not None:
         lowered = fit_tile_budget(
             [(i.width, i.height) for i in images],
             bounds,
             request.total_tiles,
             tile_size=config.image_size,
-            use_thumbnail=thumbnail,
+            use_thumbnail=thumbnail and config.mode == "tiles",
         )
         bounds = [min(bound, lowered) for bound in bounds]
     plans = []
@@ -136,13 +141,19 @@ def size_images(
             clamped.append(
                 f"at most {bound} instead of {asked} tiles, for {request.total_tiles} in all"
             )
-        make = _tiled if config.mode == "tiles" else _matched
-        plans.append(make(image, bound, config, clamped))
+        if config.mode == "tiles":
+            plans.append(_tiled(image, bound, thumbnail, config, clamped))
+        else:
+            plans.append(_matched(image, bound, config, clamped))
     return plans
 
 
 def _tiled(
-    image: OpenedImage, bound: int, config: ProcessorConfig, clamped: list[str]
+    image: OpenedImage,
+    bound: int,
+    thumbnail: bool,
+    config: ProcessorConfig,
+    clamped: list[str],
 ) -> ImagePlan:
     side = config.image_size
     cut = choose_grid(image.width, image.height, bound, side)
@@ -151,7 +162,7 @@ def _tiled(
         image,
         config,
         clamped,
-        tiles=num_tiles(cut, config.use_thumbnail),
+        tiles=num_tiles(cut, thumbnail),
         tile_size=(side, side),
         grid=(tokens, tokens),
         cut=cut,

@@ -182,22 +182,20 @@ class Planning:
                     "mm_processor_kwargs.video_pruning_rate",
                 )
             overrides["pruning_rate"] = float(rate)
-        thumbnail = given.get("use_thumbnail")
-        if thumbnail is not None and thumbnail is not config.use_thumbnail:
-            raise bad_request(
-                f"use_thumbnail is {config.use_thumbnail} on this server and cannot be changed "
-                "per request",
-                "mm_processor_kwargs.use_thumbnail",
-            )
-        speech = given.get("use_audio_in_video")
-        if speech is not None and not isinstance(speech, bool):
-            raise bad_request(
-                f"use_audio_in_video: got {shown(speech)}, expected true or false",
-                "mm_processor_kwargs.use_audio_in_video",
-            )
+        flags = {n: given.get(n) for n in ("use_thumbnail", "use_audio_in_video")}
+        for name, value in flags.items():
+            if value is not None and not isinstance(value, bool):
+                raise bad_request(
+                    f"{name}: got {shown(value)}, expected true or false",
+                    f"mm_processor_kwargs.{name}",
+                )
+        if flags["use_thumbnail"] is not None:
+            overrides["use_thumbnail"] = flags["use_thumbnail"]
         ignored = [f"mm_processor_kwargs.{n}" for n in given if n not in PROCESSOR_KWARGS]
         ignored += self._frames(getattr(body, "media_io_kwargs", None) or {}, overrides)
-        return MediaOptions(overrides=overrides, speech=speech is not False), ignored
+        return MediaOptions(
+            overrides=overrides, speech=flags["use_audio_in_video"] is not False
+        ), ignored
 
     def _frames(self, given: Mapping[str, Any], overrides: dict[str, Any]) -> list[str]:
         """Frame sampling out of `media_io_kwargs.video`."""

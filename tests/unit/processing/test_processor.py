@@ -143,6 +143,15 @@ def test_without_thumbnail() -> None:
     assert layout.spans[0].tiles == 2
 
 
+def test_a_request_decides_about_the_thumbnail() -> None:
+    talk = Conversation.user("", [image(120, 60)])
+    for config, asked, tiles in ((True, False, 2), (False, True, 3), (True, None, 3)):
+        p = processor(use_thumbnail=config)
+        layout = p.plan(talk, use_thumbnail=asked)
+        assert layout.spans[0].tiles == tiles
+        assert [len(pixels) for pixels in p.load(layout).pixel_values] == [tiles]
+
+
 def test_matching_size_mode_keeps_the_picture_whole() -> None:
     p = processor(mode="tiling-size-matching")
     layout = p.plan(Conversation.user("", [image(120, 60)]))

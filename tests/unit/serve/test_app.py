@@ -101,7 +101,7 @@ def shape(answer: Any, status: int) -> dict[str, Any]:
             "structured_outputs",
         ),
         ({"mm_processor_kwargs": {"max_num_tiles": 0}}, "mm_processor_kwargs.max_num_tiles"),
-        ({"mm_processor_kwargs": {"use_thumbnail": False}}, "mm_processor_kwargs.use_thumbnail"),
+        ({"mm_processor_kwargs": {"use_thumbnail": 3}}, "mm_processor_kwargs.use_thumbnail"),
         (
             {"mm_processor_kwargs": {"video_pruning_rate": 1}},
             "mm_processor_kwargs.video_pruning_rate",
