@@ -23,9 +23,9 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Collection, Generator, Sequence as Seq
+from collections.abc import Collection, Generator, Mapping, Sequence as Seq
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
@@ -67,6 +67,7 @@ class EngineStats:
         media_queries, media_hits: Pictures and videos.
         evs_tokens_dropped: Visual tokens pruned.
         preemptions, budgets_forced, steps: Times.
+        step_sizes: Steps by how many tokens they computed.
     """
 
     running: int = 0
@@ -87,6 +88,7 @@ class EngineStats:
     preemptions: int = 0
     budgets_forced: int = 0
     steps: int = 0
+    step_sizes: Mapping[int, int] = field(default_factory=dict)
 
 
 class Engine:
@@ -289,6 +291,7 @@ class Engine:
             prefix_hits=prefix.hits,
             media_queries=books.media.queries,
             media_hits=books.media.hits,
+            step_sizes=dict(books.sizes),
             **books.counts,
         )
 

@@ -86,6 +86,7 @@ class Steps:
             ),
             0,
         )
+        self.sizes: dict[int, int] = {}  # steps by their tokens
 
     @torch.no_grad()
     def step(self) -> bool:
@@ -358,6 +359,7 @@ class Steps:
                     self._fail(task, _out_of_memory(error))
             return True
         self.counts["steps"] += 1
+        self.sizes[at] = self.sizes.get(at, 0) + 1
         for task in steps:
             task.computed += 1
         for (task, count), taken in zip(prompts, captures, strict=True):

@@ -17,6 +17,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
+    HistogramMetricFamily,
     InfoMetricFamily,
     Metric,
 )
@@ -273,6 +274,14 @@ class _EngineCollector(Collector):
             counter = CounterMetricFamily(f"{self._prefix}:{name}", source, labels=["model_name"])
             counter.add_metric(labels, float(getattr(stats, source)))
             yield counter
+        sizes = HistogramMetricFamily(
+            f"{self._prefix}:iteration_tokens_total", "Tokens of a step.", labels=["model_name"]
+        )
+        known = stats.step_sizes
+        buckets = [(str(float(b)), sum(n for k, n in known.items() if k <= b)) for b in TOKENS]
+        buckets.append(("+Inf", sum(known.values())))
+        sizes.add_metric(labels, buckets, sum(k * n for k, n in known.items()))
+        yield sizes
         info = InfoMetricFamily(
             f"{self._prefix}:cache_config", "How the cache is set up.", labels=["model_name"]
         )

@@ -171,7 +171,13 @@ def test_the_second_turn_begins_where_the_first_ended(make_engine, request_of):
     assert second.usage.cached_tokens > follow.layout.num_tokens // 2
     assert second.token_ids == naive_ids(engine, follow)
     assert second.timings.prefill_tokens == follow.layout.num_tokens - second.usage.cached_tokens
-    assert engine.stats().prefix_hits == second.usage.cached_tokens
+    stats = engine.stats()
+    assert stats.prefix_hits == second.usage.cached_tokens
+    # The last token of an answer is never computed.
+    used = [first.usage, second.usage]
+    computed = sum(u.prompt_tokens - u.cached_tokens + u.completion_tokens - 1 for u in used)
+    assert sum(size * times for size, times in stats.step_sizes.items()) == computed
+    assert sum(stats.step_sizes.values()) == stats.steps
 
 
 @pytest.mark.parametrize("rate", [None, 0.5])

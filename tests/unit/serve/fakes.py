@@ -170,7 +170,7 @@ class FakeEngine:
 
     def stats(self) -> Any:
         names = [f.name for f in fields(EngineStats)]
-        return SimpleNamespace(**dict.fromkeys(names, 0))
+        return SimpleNamespace(**{**dict.fromkeys(names, 0), "step_sizes": {1: 2, 40: 1}})
 
     def start(self) -> None:
         self.started = True

@@ -36,10 +36,19 @@ def test_names_and_labels(serve: Serve) -> None:
         assert f"vllm:{gauge}" in names
     for counter in (*ENGINE_COUNTERS, *COUNTERS):
         assert f"vllm:{counter}_total" in names
-    for histogram in HISTOGRAMS:
+    for histogram in (*HISTOGRAMS, "iteration_tokens_total"):
         assert {f"vllm:{histogram}_{p}" for p in ("bucket", "sum", "count")} <= names
     assert "vllm:cache_config_info" in names
     assert all('model_name="mini"' in name for name in samples(served) if "{" in name)
+
+
+def test_tokens_of_steps_are_a_histogram(serve: Serve) -> None:
+    found = samples(serve(metrics_prefix="vllm", model_names=("mini",)))
+    name = "vllm:iteration_tokens_total"
+    assert found[f'{name}_count{{model_name="mini"}}'] == 3
+    assert found[f'{name}_sum{{model_name="mini"}}'] == 42
+    by_bound = {b: found[f'{name}_bucket{{le="{b}",model_name="mini"}}'] for b in (1.0, 20.0, 50.0)}
+    assert by_bound == {1.0: 2, 20.0: 2, 50.0: 3}
 
 
 def test_counts_rise_with_requests(serve: Serve) -> None:
