@@ -21,6 +21,7 @@ import pytest
 from nanovl.checkpoint.export import save_model
 from nanovl.integrations.vlmevalkit.register import MODELS
 from nanovl.testing import picture, picture_bytes, tiny_model, tiny_processor, video
+from tests.e2e.serving import serving as nanovl_serving
 from tests.unit.evals.stub import Body, Say, serving, user_of
 
 # Read here: every test runs without the settings of whoever started it.
@@ -266,6 +267,22 @@ def test_vlmevalkit_http(vlmeval: str, tmp_path: Path) -> None:
     assert url == "data:image/jpeg;base64"
 
 
+def test_vlmevalkit_asks_the_server(vlmeval: str, checkpoint: Path, tmp_path: Path) -> None:
+    """Its own HTTP class and `nanovl serve`."""
+    if is_older(vlmeval, tmp_path):
+        pytest.skip("the older edition of VLMEvalKit has no option for a server")
+    write_tsv(tmp_path / "LMUData" / "Colours.tsv", options=True)
+    with nanovl_serving(checkpoint, tmp_path / "server") as server:
+        words = ["--data", "Colours", "--model", "tiny", "--base-url", f"{server.url}/v1"]
+        out = kit(vlmeval, tmp_path, *words, "--max-tokens", TOKENS, "--temperature", 0)
+        assert "Overall" in out, out[-3000:]
+        assert server.metric("request_success_total") == 4
+        assert server.metric("mm_cache_queries_total") == 4  # every question came with its picture
+    said = predictions(vlmeval, tmp_path / "out", "Colours")
+    assert list(said) == ["0", "1", "2", "3"]
+    assert not [text for text in said.values() if "Failed to obtain" in text]
+
+
 TASK = """
 task: nanovl_colours
 dataset_path: json
@@ -396,12 +413,30 @@ def test_lmms_eval(lmms_eval: str, checkpoint: Path, tmp_path: Path, rounds: int
     assert found["config"]["model_backend"].endswith("NanoVLChat (chat)")
 
 
+def only_pictures(folder: Path) -> None:
+    """Leave the video out of a task."""
+    file = folder / "rows.jsonl"
+    lines = file.read_text(encoding="utf-8").splitlines()[:3]
+    file.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
+def test_lmms_eval_asks_the_server(lmms_eval: str, checkpoint: Path, tmp_path: Path) -> None:
+    """Its own HTTP client and `nanovl serve`."""
+    write_task(tmp_path / "task")
+    only_pictures(tmp_path / "task")
+    with nanovl_serving(checkpoint, tmp_path / "server") as server:
+        told = f"model_version=tiny,base_url={server.url}/v1,api_key=x,num_concurrent=2"
+        found = harness(lmms_eval, tmp_path, "--model", "openai", "--model_args", told)
+        assert server.metric("request_success_total") == 3
+        assert server.metric("mm_cache_queries_total") == 3
+    assert 0 <= found["results"]["nanovl_colours"]["right,none"] <= 1
+    assert len(found["samples"]) == 3
+
+
 def test_lmms_eval_http(lmms_eval: str, tmp_path: Path) -> None:
     """The harness' own HTTP client, without a line of ours."""
     write_task(tmp_path / "task")
-    lines = (tmp_path / "task" / "rows.jsonl").read_text(encoding="utf-8").splitlines()[:3]
-    kept = "".join(f"{line}\n" for line in lines)
-    (tmp_path / "task" / "rows.jsonl").write_text(kept, encoding="utf-8")
+    only_pictures(tmp_path / "task")
     with serving(lambda body, before: Say(text="ABCA"[before % 4])) as stub:
         told = f"model_version=m,base_url={stub.url},api_key=x,num_concurrent=1"
         found = harness(lmms_eval, tmp_path, "--model", "openai", "--model_args", told)
