@@ -15,6 +15,8 @@ from nanovl.core.errors import CapacityError
 
 __all__ = ["BlockPool"]
 
+ROOM_TO_GROW = 256  # blocks left free in front of a new sequence, if there are that many
+
 
 class BlockPool:
     """Counts the owners of numbered blocks.
@@ -52,8 +54,9 @@ class BlockPool:
 
         Args:
             count: How many.
-            after: Take those behind this block if they are free. Otherwise the largest free run is
-                begun in its middle, so that what lies in front of it can still grow.
+            after: Take those behind this block if they are free. Otherwise a long free run is
+                begun some way in, so that what lies in front of it can still grow: the first that
+                is long enough, for memory never used costs nothing, or the longest.
 
         Raises:
             CapacityError: Fewer are free; nothing is taken.
@@ -66,9 +69,14 @@ class BlockPool:
         if after is not None and after + 1 in self._lengths:
             taken += self._take(after + 1, after + 1, count)
         while len(taken) < count:
-            start = max(self._starts, key=self._lengths.__getitem__)
-            length, wanted = self._lengths[start], count - len(taken)
-            begin = start if start == 0 or length < 4 * wanted else start + length // 2
+            wanted = count - len(taken)
+            enough = max(4 * wanted, 2 * ROOM_TO_GROW)
+            start = next((s for s in self._starts if self._lengths[s] >= enough), None)
+            if start is None:
+                start = max(self._starts, key=self._lengths.__getitem__)
+            length = self._lengths[start]
+            away = min(length // 2, ROOM_TO_GROW)
+            begin = start if start == 0 or length < 4 * wanted else start + away
             taken += self._take(start, begin, wanted)
         for block in taken:
             self._owners[block] = 1

@@ -44,6 +44,20 @@ def test_no_block_has_two_owners_who_do_not_know(data):
     assert pool.allocate(24) == list(range(24))  # one run again
 
 
+def test_little_of_a_large_pool_is_ever_used():
+    # Memory is the system's until it is written to: many short lives must not touch all of it.
+    pool = BlockPool(200_000)
+    alive, touched = [], set()
+    for turn in range(2000):
+        alive.append(pool.allocate(1 + turn % 7))
+        alive[-1] += pool.allocate(2, after=alive[-1][-1])
+        touched.update(alive[-1])
+        if len(alive) > 12:
+            pool.release(alive.pop(turn % 12))
+    assert max(touched) < 12_000
+    assert all(run == list(range(run[0], run[0] + len(run))) for run in alive)
+
+
 def test_sequences_stay_in_one_run():
     pool = BlockPool(64)
     one = pool.allocate(2)
