@@ -23,7 +23,7 @@ from nanovl.synth.documents.fonts import Face, library, open_font
 
 SIDE = 512
 STRIP = (32, 256)
-SMALLEST, LARGEST = 9.0, 56.0  # pixels per em
+SMALLEST, LARGEST = 12.0, 56.0  # pixels per em
 _WORDS_KEPT = 4_000_000  # of a source
 
 
@@ -164,7 +164,7 @@ class Painter:
         image = Image.new("RGB", (width, height), paper)
         while True:
             face = self._face(rng)
-            font = open_font(face, rng.uniform(16 - 7 * hardness, 24 + 3 * hardness))
+            font = open_font(face, rng.uniform(16 - 4 * hardness, 24 + 3 * hardness))
             ascent, descent = font.getmetrics()
             words = self.texts.run(rng, 36)
             x = rng.uniform(0, 16)

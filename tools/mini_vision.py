@@ -44,11 +44,12 @@ TRAIN = {
 }
 HELD_OUT = {"wiki_val.jsonl.gz": 0.6, "tech_val.jsonl.gz": 0.4}
 LETTERS = 300
-SINGLE = 0.66  # share of the run that reads single lines, 8 for every tile of an update
-HARDEST = 0.5  # share of the run after which they are as hard as they get
-STRIPS = 0.86  # share of the run after which whole tiles are read
-STEADY = 0.55  # share of the run after which the rates fall
-PLACED = 0.5  # share of the loss that knows where letters stand, after the single lines
+SINGLE = 0.5  # share of the run that reads single lines, 8 for every tile of an update
+HARDEST = 0.4  # share of the run after which they are as hard as they get
+STRIPS = 0.8  # share of the run after which whole tiles are read
+STEADY = 0.6  # share of the run after which the rates fall
+ALONE = 0.2  # share of the run in which places of letters are all the loss
+PLACED = 0.5  # their share of the loss afterwards; the rest is CTC
 MUON = 20.0  # rate of Muon by the rate of AdamW
 PATCH = 16
 
@@ -277,7 +278,7 @@ def train(args: argparse.Namespace) -> None:
     for drawn in loader:
         left = (args.updates - run.update) / ((1 - STEADY) * args.updates)
         rate = args.lr * min(1.0, (run.update + 1) / args.warmup, max(0.03, left))
-        placed = 1.0 if run.update < SINGLE * args.updates else PLACED
+        placed = 1.0 if run.update < ALONE * args.updates else PLACED
         loss, count = run.step(drawn, rate, placed)
         losses.append(loss)
         letters += count
@@ -328,8 +329,8 @@ def main() -> None:
     parser.add_argument("--texts", type=Path, help="folder of the texts")
     parser.add_argument("--out", type=Path, required=True, help="run folder")
     parser.add_argument("--export", type=Path, help="write a checkpoint instead")
-    parser.add_argument("--updates", type=int, default=7500)
-    parser.add_argument("--batch", type=int, default=8, help="tiles of an update")
+    parser.add_argument("--updates", type=int, default=6000)
+    parser.add_argument("--batch", type=int, default=16, help="tiles of an update")
     parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--warmup", type=int, default=50)
     parser.add_argument("--check", type=int, default=500, help="updates between checks")
