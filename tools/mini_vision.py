@@ -18,6 +18,8 @@ import json
 import math
 import os
 import random
+import signal
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +30,7 @@ import torch
 from torch.utils.data import DataLoader, IterableDataset
 
 from nanovl.checkpoint import load_processor, save_model
+from nanovl.core.device import keep_freed_memory
 from nanovl.evals.scoring.edits import distance
 from nanovl.model.config import preset
 from nanovl.model.vision import VisionModel, cropped_positions
@@ -260,6 +263,7 @@ class Run:
 
 def train(args: argparse.Namespace) -> None:
     """Go on until `--updates`."""
+    keep_freed_memory()
     args.out.mkdir(parents=True, exist_ok=True)
     path = args.out / "state.pt"
     state = torch.load(path, weights_only=True) if path.exists() else None
@@ -271,6 +275,8 @@ def train(args: argparse.Namespace) -> None:
     loader = DataLoader(
         data, batch_size=None, num_workers=args.workers, prefetch_factor=4 if args.workers else None
     )
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda number, frame: stop.set())
     log = (args.out / "log.jsonl").open("a", encoding="utf-8")
     begun = kept = time.monotonic()
     losses: list[float] = []
@@ -300,9 +306,11 @@ def train(args: argparse.Namespace) -> None:
         if row:
             print(json.dumps(row), file=log, flush=True)
             begun = time.monotonic()
-        if now - kept > 180 or run.update == args.updates:
+        if now - kept > 180 or run.update == args.updates or stop.is_set():
             run.save()
             kept = time.monotonic()
+        if stop.is_set():
+            break
         if not math.isfinite(loss):
             raise SystemExit(f"update {run.update}: the loss is {loss}; lower --lr")
     log.close()

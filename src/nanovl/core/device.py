@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import functools
 import os
 from dataclasses import dataclass
@@ -19,6 +21,7 @@ __all__ = [
     "capability",
     "choose_device",
     "choose_dtype",
+    "keep_freed_memory",
 ]
 
 DTYPES = {
@@ -175,3 +178,15 @@ def _cpu_name() -> str:
     except OSError:
         pass
     return "CPU"
+
+
+def keep_freed_memory() -> None:
+    """Let the C library keep large pieces of memory for reuse; only glibc is told.
+
+    It gives pieces of a few megabytes back to the system at once, which fills them with zeros
+    before they can be used again: a tenth of the time of training on a CPU.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        mallopt = ctypes.CDLL(None).mallopt
+        for option in (-3, -1):  # M_MMAP_THRESHOLD, M_TRIM_THRESHOLD
+            mallopt(option, 2**31 - 1)

@@ -28,6 +28,7 @@ from typing import Any
 import torch
 
 from nanovl.core.config import to_dict
+from nanovl.core.device import keep_freed_memory
 from nanovl.core.errors import CheckpointError, ConfigError
 from nanovl.core.events import Event, OnEvent, ignore_event
 from nanovl.core.inputs import PackedBatch
@@ -162,6 +163,8 @@ def train(
         _determinism(recipe.run.deterministic),
         open_world(dims, where, timeout_minutes=recipe.parallel.timeout_minutes) as world,
     ):
+        if world.device.type == "cpu":
+            keep_freed_memory()
         trainer = Trainer(recipe, world, on_event=on_event if world.is_main else ignore_event)
         return trainer.run(fresh=fresh, reset_data=reset_data)
 

@@ -1,5 +1,8 @@
 """Device and dtype names."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -37,3 +40,21 @@ def test_facts_about_this_machine() -> None:
     assert facts.name
     assert facts.memory_bytes > 0
     assert 0 <= available_memory_bytes() <= facts.memory_bytes
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="a setting of glibc")
+def test_freed_memory_is_kept() -> None:
+    # In a process of its own: the setting cannot be taken back.
+    code = (
+        "import torch\n"
+        "from nanovl.core.device import keep_freed_memory\n"
+        "def resident():\n"
+        "    return int(open('/proc/self/statm').read().split()[1]) * 4096\n"
+        "keep_freed_memory()\n"
+        "del_me = torch.ones(30_000_000)\n"
+        "full = resident()\n"
+        "del del_me\n"
+        "print(full - resident())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 30_000_000  # of 120 MB
