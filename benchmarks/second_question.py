@@ -17,10 +17,10 @@ import time
 from typing import Any
 
 import numpy as np
+from machine import describe
 from PIL import Image
 
 import nanovl
-from machine import describe
 
 SIZE = (2048, 1536)  # 4 x 3 tiles and the thumbnail
 QUESTIONS = ("What does the picture show?", "And what is in its upper left corner?")
