@@ -53,7 +53,7 @@ STRIPS = 0.8  # share of the run after which whole tiles are read
 STEADY = 0.6  # share of the run after which the rates fall
 ALONE = 0.2  # share of the run in which places of letters are all the loss
 PLACED = 0.5  # their share of the loss afterwards; the rest is CTC
-MUON = 20.0  # rate of Muon by the rate of AdamW
+MUON = 15.0  # rate of Muon by the rate of AdamW
 PATCH = 16
 
 # Pictures of one size (b, height, width, 3) uint8, and the lines of each.

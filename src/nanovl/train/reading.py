@@ -22,6 +22,7 @@ __all__ = ["ReadingHead", "placing_loss", "reading_loss"]
 
 BLANK = 0
 _NEVER = -1e4
+_HOPELESS = 50.0  # nats per character; only characters pressed out of their line cost that much
 _SILENCE_COUNTS = 0.3  # there are several steps without a character to each that has one
 
 
@@ -108,23 +109,25 @@ def reading_loss(
 
     Returns:
         The loss, and how many characters it is the mean of. Lines that have more characters than
-        steps count as nothing.
+        steps, or so many that they do not fit between their ends, count as nothing.
     """
     wanted = [head.numbers(text) for text in texts]
     steps, n, _ = log_probs.shape
-    lengths = torch.tensor([len(w) for w in wanted])
+    lengths = torch.tensor([len(w) for w in wanted], device=log_probs.device)
     targets = torch.tensor([k for w in wanted for k in w], dtype=torch.long)
-    total = F.ctc_loss(
+    each = F.ctc_loss(
         log_probs,
         targets.to(log_probs.device),
         torch.full((n,), steps),
         lengths,
         blank=BLANK,
-        reduction="sum",
+        reduction="none",
         zero_infinity=True,
-    )
-    count = max(int(lengths.sum()), 1)
-    return total / count, count
+    )  # (n,)
+    cost = each.detach()  # 0 where it would be infinite
+    possible = (cost > 0) & (cost < _HOPELESS * lengths)
+    count = int((lengths * possible).sum())
+    return torch.where(possible, each, 0.0).sum() / max(count, 1), count
 
 
 def placing_loss(

@@ -34,7 +34,10 @@ def test_lines_too_long_or_unknown_count_as_nothing() -> None:
     head = ReadingHead(8, "abc")
     log_probs = certain(head, [[1, 2]])
     loss, count = reading_loss(head, log_probs, ["abcabc"])
-    assert (float(loss), count) == (0.0, 6)
+    assert (float(loss), count) == (0.0, 0)
+    both, count = reading_loss(head, certain(head, [[1, 2], [1, 2]]), ["abcabc", "ab"])
+    assert 0 < float(both) < 0.01
+    assert count == 2
     assert head.numbers("a?b") == [1, 2]
 
 
@@ -51,6 +54,20 @@ def test_only_the_place_of_a_line_is_read() -> None:
     assert not touched[0].any()
     assert touched[1].any(1).nonzero().flatten().tolist() == [0, 1, 2]
     assert touched[1].any(0).nonzero().flatten().tolist() == [1, 2, 3, 4, 5]
+
+
+def test_a_line_that_does_not_fit_between_its_ends_costs_nothing() -> None:
+    # Sixteen steps, but four of them in the line: one such line once threw a whole run back.
+    head = ReadingHead(8, "abc", steps=2)
+    features = torch.randn(2, 4, 8, 8, requires_grad=True)
+    boxes = torch.tensor([[3.0, 1.0, 4.0, 2.0], [0.0, 1.0, 8.0, 2.0]])
+    log_probs = head(features, torch.tensor([0, 1]), boxes)
+    alone, _ = reading_loss(head, log_probs[:, 1:], ["abcabc"])
+    both, count = reading_loss(head, log_probs, ["abcabc", "abcabc"])
+    assert count == 6
+    assert float(both.detach()) == pytest.approx(float(alone.detach()))
+    both.backward()
+    assert not features.grad[0].any()
 
 
 def test_an_encoder_learns_two_letters() -> None:
