@@ -9,6 +9,7 @@ Source: design, section 5 (dense auxiliary reading loss in the pre-stage); CTC: 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -124,8 +125,10 @@ def reading_loss(
         reduction="none",
         zero_infinity=True,
     )  # (n,)
-    cost = each.detach()  # 0 where it would be infinite
-    possible = (cost > 0) & (cost < _HOPELESS * lengths)
+    # Equal neighbours need a blank between them.
+    needed = [len(w) + sum(a == b for a, b in itertools.pairwise(w)) for w in wanted]
+    fits = torch.tensor(needed, device=log_probs.device) <= steps
+    possible = fits & (each.detach() < _HOPELESS * lengths)
     count = int((lengths * possible).sum())
     return torch.where(possible, each, 0.0).sum() / max(count, 1), count
 
