@@ -36,7 +36,7 @@ def test_lines_too_long_or_unknown_count_as_nothing() -> None:
     loss, count = reading_loss(head, log_probs, ["abcabc"])
     assert (float(loss), count) == (0.0, 0)
     both, count = reading_loss(head, certain(head, [[1, 2], [1, 2]]), ["abcabc", "ab"])
-    assert 0 < float(both) < 0.01
+    assert float(both) < 0.01
     assert count == 2
     assert head.numbers("a?b") == [1, 2]
 
