@@ -19,6 +19,8 @@ def squared_relu(x: torch.Tensor, *, inplace: bool = False) -> torch.Tensor:
     Args:
         inplace: Reuse the memory of `x`; for a fresh result of a linear, without gradients.
     """
+    if inplace and x.is_contiguous() and usable(x):
+        return native.square_positive(x)
     if inplace:
         return x.relu_().square_()
     if torch.is_grad_enabled() and x.requires_grad and usable(x):

@@ -47,17 +47,12 @@ def rms_norm(x: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor:
     """
     if x.dtype == torch.float64:
         return x * torch.rsqrt(x.square().mean(dim=-1, keepdim=True) + eps) * weight.to(x.dtype)
-    if _needs_grad(x, weight) and usable(x):
-        return native.rms_norm(x, weight, eps)
     few = x.ndim == 2 and 0 < x.shape[0] <= decode.MAX_ROWS
     if few and not _needs_grad(x, weight) and usable(x, weight):
         return decode.rms_norm(x, weight, eps)
-    if x.dtype == torch.float32 or x.is_cuda or _needs_grad(x, weight):
-        return F.rms_norm(x, (x.shape[-1],), weight.to(x.dtype), eps)
-    # PyTorch's CPU kernel keeps fp32 inside but reads and writes bf16 element by element; casting
-    # once and working in place is five times faster.
-    wide = x.float()
-    return wide.mul_(_inverse_rms(wide, eps)).mul_(weight.float()).to(x.dtype)
+    if usable(x):
+        return native.rms_norm(x, weight, eps)
+    return F.rms_norm(x, (x.shape[-1],), weight.to(x.dtype), eps)
 
 
 def gated_rms_norm_reference(

@@ -112,9 +112,12 @@ def test_mamba_step(slots, h, p, n, g, taps, limit):
 
 
 @pytest.mark.parametrize("taps", [2, 4])
-@pytest.mark.parametrize("borders", [(0, 1, 2, 7), (0, 40), (0, 2, 35, 36)])
-def test_mamba_rows_are_steps_one_after_the_other(taps, borders):
-    h, p, n, g = 4, 8, 16, 2
+@pytest.mark.parametrize(
+    "borders", [(0, 1, 2, 7), (0, 40), (0, 2, 35, 36), (0, 64, 65, 200), (0, 130, 137)]
+)
+@pytest.mark.parametrize("p", [8, 32])
+def test_mamba_rows_are_steps_one_after_the_other(taps, borders, p):
+    h, n, g = 4, 32, 2
     t, inner, channels = borders[-1], h * p, h * p + 2 * g * n
     segments = len(borders) - 1
     slots = [3, 1, 0][:segments]
@@ -138,9 +141,13 @@ def test_mamba_rows_are_steps_one_after_the_other(taps, borders):
         for row in range(a, b):
             one = (proj[row : row + 1], (0, 1), (slot,))
             alone.append(decode.mamba_rows(*one, conv_one, ssm_one, **fixed))
-    assert torch.equal(got, torch.cat(alone))
     assert torch.equal(conv, conv_one)
-    assert torch.equal(ssm, ssm_one)
+    if p == 8:
+        assert torch.equal(got, torch.cat(alone))
+        assert torch.equal(ssm, ssm_one)
+    else:  # in registers over many rows, where sums have another order
+        close(got, torch.cat(alone).float())
+        torch.testing.assert_close(ssm, ssm_one, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(("h", "k", "e"), [(4, 4, 16), (8, 2, 32), (6, 1, 5)])

@@ -190,32 +190,125 @@ static inline const bf16 *conv_input(const bf16 *proj, i64 stride, const bf16 *s
     return i >= first ? proj + i * stride + inner : state + (taps - 1 - (first - i)) * channels;
 }
 
+/* One token of one head: state = state * fade + dt x B^T, y = state C + D x. */
+static inline void state_step(float *state, const float *x, const float *B, const float *C, i64 p,
+                              i64 n, float dt, float fade, float D, float *y) {
+    i64 pi = 0;
+    for (; pi + 4 <= p; pi += 4) { /* four rows share what they read of B and C */
+        float *s0 = state + pi * n, *s1 = s0 + n, *s2 = s1 + n, *s3 = s2 + n;
+        float a0 = dt * x[pi], a1 = dt * x[pi + 1], a2 = dt * x[pi + 2], a3 = dt * x[pi + 3];
+        float y0 = 0.0f, y1 = 0.0f, y2 = 0.0f, y3 = 0.0f;
+#pragma omp simd reduction(+ : y0, y1, y2, y3)
+        for (i64 j = 0; j < n; j++) {
+            float bj = B[j], cj = C[j];
+            s0[j] = s0[j] * fade + a0 * bj;
+            s1[j] = s1[j] * fade + a1 * bj;
+            s2[j] = s2[j] * fade + a2 * bj;
+            s3[j] = s3[j] * fade + a3 * bj;
+            y0 += s0[j] * cj;
+            y1 += s1[j] * cj;
+            y2 += s2[j] * cj;
+            y3 += s3[j] * cj;
+        }
+        y[pi] = y0 + D * x[pi];
+        y[pi + 1] = y1 + D * x[pi + 1];
+        y[pi + 2] = y2 + D * x[pi + 2];
+        y[pi + 3] = y3 + D * x[pi + 3];
+    }
+    for (; pi < p; pi++) {
+        float *row = state + pi * n, add = dt * x[pi], sum = 0.0f;
+#pragma omp simd reduction(+ : sum)
+        for (i64 j = 0; j < n; j++) {
+            row[j] = row[j] * fade + add * B[j];
+            sum += row[j] * C[j];
+        }
+        y[pi] = sum + D * x[pi];
+    }
+}
+
+#define ROWS_AT_ONCE 64
+#define MANY_ROWS 8 /* from here on turning the state around is worth it */
+#define LANES 16
+#define TILE 16
+
+typedef float lanes __attribute__((vector_size(4 * LANES), aligned(4)));
+
+/* The same for `rows` tokens, `xs` and `ys` floats apart. Sixteen channels by sixteen columns of the
+   state stay in registers while all tokens go by. p is a multiple of LANES, n one of TILE. */
+static void state_run(float *state, const float *x, const float *B, const float *C, i64 xs, i64 p,
+                      i64 n, i64 rows, const float *dt, const float *fade, float D, float *y, i64 ys) {
+    for (i64 pi = 0; pi < p; pi += LANES) {
+        for (i64 j = 0; j < n; j += TILE) {
+            float *corner = state + pi * n + j;
+            lanes s[TILE];
+            for (int k = 0; k < TILE; k++)
+                for (int q = 0; q < LANES; q++) s[k][q] = corner[q * n + k];
+            for (i64 i = 0; i < rows; i++) {
+                const float *b = B + i * xs + j, *c = C + i * xs + j;
+                lanes in = *(const lanes *)(x + i * xs + pi), a = in * dt[i];
+                lanes *out = (lanes *)(y + i * ys + pi);
+                lanes even = j ? *out : in * D, odd = a * 0.0f;
+#pragma GCC unroll 16
+                for (int k = 0; k < TILE; k += 2) {
+                    s[k] = s[k] * fade[i] + a * b[k];
+                    s[k + 1] = s[k + 1] * fade[i] + a * b[k + 1];
+                    even += s[k] * c[k];
+                    odd += s[k + 1] * c[k + 1];
+                }
+                *out = even + odd;
+            }
+            for (int k = 0; k < TILE; k++)
+                for (int q = 0; q < LANES; q++) corner[q * n + k] = s[k][q];
+        }
+    }
+}
+
 /* New tokens of some sequences: convolution, step size, state, output, gate and norm.
 
    Segment q is the rows border[q] to border[q + 1] and goes on in slots[q]. proj (t, stride) holds
    z (h p), x B C (channels) and dt (h) of every row; conv (slots, taps - 1, channels) and ssm
    (slots, h, p, n) are the states of all slots and are updated in place. w (taps, channels),
-   b (channels) or all zero. scratch: t * (channels + h p) floats.
-   out (t, h p). A head's state stays in the first cache while its tokens go by. */
+   b (channels) or all zero. scratch: min(t, ROWS_AT_ONCE) * (channels + h p) floats. out (t, h p).
+   A head's state stays in the first cache while its tokens go by, what lies between the steps in
+   the second one. */
 void mamba_rows(const bf16 *proj, i64 stride, const i64 *slots, const i64 *border, i64 segments,
                 bf16 *conv, float *ssm, const float *w, const float *b, const float *dt_bias,
                 const float *A, const float *D, const bf16 *weight, i64 h, i64 p, i64 n, i64 g,
                 i64 taps, float low, float high, float eps, float *scratch, bf16 *out) {
     i64 inner = h * p, channels = inner + 2 * g * n, r = h / g, width = inner / g;
-    i64 t = border[segments];
-    float *mixed = scratch, *made = scratch + t * channels;
+    i64 t = border[segments], room = t < ROWS_AT_ONCE ? t : ROWS_AT_ONCE;
+    float *mixed = scratch, *made = scratch + room * channels;
     i64 blocks = (channels + 511) / 512;
 #pragma omp parallel
-    {
+    for (i64 t0 = 0, q0 = 0; t0 < t; t0 += ROWS_AT_ONCE) {
+        i64 t1 = t0 + room < t ? t0 + room : t, q1 = q0;
+        while (border[q0 + 1] <= t0) q0++; /* segments of these rows */
+        for (q1 = q0; q1 < segments && border[q1] < t1;) q1++;
         /* By blocks of channels, so that a state is read before the same thread replaces it. */
 #pragma omp for schedule(static)
-        for (i64 task = 0; task < segments * blocks; task++) {
+        for (i64 task = q0 * blocks; task < q1 * blocks; task++) {
             i64 q = task / blocks, j0 = (task % blocks) * 512;
             i64 j1 = j0 + 512 < channels ? j0 + 512 : channels;
             i64 first = border[q], stop = border[q + 1];
             bf16 *state = conv + slots[q] * (taps - 1) * channels;
-            for (i64 i = first; i < stop; i++) {
-                float *sum = mixed + i * channels;
+            for (i64 i = first > t0 ? first : t0; i < stop && i < t1; i++) {
+                float *sum = mixed + (i - t0) * channels;
+                if (taps == 4) { /* one pass; the order of the sums is that of any number */
+                    const bf16 *in[4];
+                    for (i64 k = 0; k < 4; k++)
+                        in[k] = conv_input(proj, stride, state, first, i - 3 + k, inner, channels, 4);
+                    const bf16 *in0 = in[0], *in1 = in[1], *in2 = in[2], *in3 = in[3];
+                    const float *w1 = w + channels, *w2 = w1 + channels, *w3 = w2 + channels;
+#pragma omp simd
+                    for (i64 j = j0; j < j1; j++) {
+                        float v = b[j] + w[j] * wide(in0[j]);
+                        v += w1[j] * wide(in1[j]);
+                        v += w2[j] * wide(in2[j]);
+                        v += w3[j] * wide(in3[j]);
+                        sum[j] = v * sigmoid(v);
+                    }
+                    continue;
+                }
                 memcpy(sum + j0, b + j0, (size_t)(j1 - j0) * sizeof(float));
                 for (i64 k = 0; k < taps; k++) {
                     const bf16 *in = conv_input(proj, stride, state, first, i - (taps - 1) + k,
@@ -227,6 +320,7 @@ void mamba_rows(const bf16 *proj, i64 stride, const i64 *slots, const i64 *borde
 #pragma omp simd
                 for (i64 j = j0; j < j1; j++) sum[j] *= sigmoid(sum[j]);
             }
+            if (stop > t1) continue;
             /* Rising, because what is moved lies behind where it goes. */
             for (i64 k = 0; k < taps - 1; k++) {
                 const bf16 *in = conv_input(proj, stride, state, first, stop - (taps - 1) + k,
@@ -235,56 +329,35 @@ void mamba_rows(const bf16 *proj, i64 stride, const i64 *slots, const i64 *borde
             }
         }
 #pragma omp for schedule(static)
-        for (i64 task = 0; task < segments * h; task++) {
+        for (i64 task = q0 * h; task < q1 * h; task++) {
             i64 q = task / h, hi = task % h, gi = hi / r;
+            i64 begin = border[q] > t0 ? border[q] : t0, stop = border[q + 1] < t1 ? border[q + 1] : t1;
             float *state = ssm + (slots[q] * h + hi) * p * n;
-            for (i64 i = border[q]; i < border[q + 1]; i++) {
+            const float *x = mixed + (begin - t0) * channels + hi * p;
+            const float *B = mixed + (begin - t0) * channels + inner + gi * n, *C = B + g * n;
+            float *y = made + (begin - t0) * inner + hi * p;
+            float dt[ROWS_AT_ONCE], fade[ROWS_AT_ONCE];
+            for (i64 i = begin; i < stop; i++) {
                 float raw = wide(proj[i * stride + inner + channels + hi]) + dt_bias[hi];
-                float dt = raw > 20.0f ? raw : log1pf(expf(raw));
-                dt = dt < low ? low : dt > high ? high : dt;
-                float fade = expf(dt * A[hi]);
-                const float *x = mixed + i * channels + hi * p;
-                const float *B = mixed + i * channels + inner + gi * n, *C = B + g * n;
-                float *y = made + i * inner + hi * p;
-                i64 pi = 0;
-                for (; pi + 4 <= p; pi += 4) { /* four rows share what they read of B and C */
-                    float *s0 = state + pi * n, *s1 = s0 + n, *s2 = s1 + n, *s3 = s2 + n;
-                    float a0 = dt * x[pi], a1 = dt * x[pi + 1], a2 = dt * x[pi + 2];
-                    float a3 = dt * x[pi + 3], y0 = 0.0f, y1 = 0.0f, y2 = 0.0f, y3 = 0.0f;
-#pragma omp simd reduction(+ : y0, y1, y2, y3)
-                    for (i64 j = 0; j < n; j++) {
-                        float bj = B[j], cj = C[j];
-                        s0[j] = s0[j] * fade + a0 * bj;
-                        s1[j] = s1[j] * fade + a1 * bj;
-                        s2[j] = s2[j] * fade + a2 * bj;
-                        s3[j] = s3[j] * fade + a3 * bj;
-                        y0 += s0[j] * cj;
-                        y1 += s1[j] * cj;
-                        y2 += s2[j] * cj;
-                        y3 += s3[j] * cj;
-                    }
-                    y[pi] = y0 + D[hi] * x[pi];
-                    y[pi + 1] = y1 + D[hi] * x[pi + 1];
-                    y[pi + 2] = y2 + D[hi] * x[pi + 2];
-                    y[pi + 3] = y3 + D[hi] * x[pi + 3];
-                }
-                for (; pi < p; pi++) {
-                    float *st = state + pi * n, add = dt * x[pi], sum = 0.0f;
-#pragma omp simd reduction(+ : sum)
-                    for (i64 j = 0; j < n; j++) {
-                        float v = st[j] * fade + add * B[j];
-                        st[j] = v;
-                        sum += v * C[j];
-                    }
-                    y[pi] = sum + D[hi] * x[pi];
-                }
+                float step = raw > 20.0f ? raw : log1pf(expf(raw));
+                step = step < low ? low : step > high ? high : step;
+                dt[i - begin] = step;
+                fade[i - begin] = expf(step * A[hi]);
             }
+            i64 rows = stop - begin;
+            if (rows >= MANY_ROWS && p % LANES == 0 && n % TILE == 0) {
+                state_run(state, x, B, C, channels, p, n, rows, dt, fade, D[hi], y, inner);
+                continue;
+            }
+            for (i64 i = 0; i < rows; i++)
+                state_step(state, x + i * channels, B + i * channels, C + i * channels, p, n, dt[i],
+                           fade[i], D[hi], y + i * inner);
         }
 #pragma omp for schedule(static)
-        for (i64 task = 0; task < t * g; task++) {
+        for (i64 task = t0 * g; task < t1 * g; task++) {
             i64 row = task / g, j0 = (task % g) * width;
             const bf16 *z = proj + row * stride;
-            float *y = made + row * inner, sum = 0.0f;
+            float *y = made + (row - t0) * inner, sum = 0.0f;
 #pragma omp simd reduction(+ : sum)
             for (i64 j = j0; j < j0 + width; j++) {
                 float gate = wide(z[j]);

@@ -18,6 +18,7 @@ from nanovl.ops.native.library import kernels
 
 __all__ = ["MAX_ROWS", "attend", "attends", "linear", "mamba_rows", "rms_norm"]
 
+ROWS_AT_ONCE = 64  # as in decode.c
 MAX_ROWS = 32  # more rows are a matrix product
 _MAX_QUERIES, _MAX_WIDTH = 64, 512  # per KV head, of a head
 
@@ -75,7 +76,7 @@ def mamba_rows(
         num_groups: g.
         eps: Of the norm.
         time_step_limit: Clamp of dt.
-        scratch: fp32 memory of at least t (c + h p) to work in; made if it is None.
+        scratch: fp32 memory of at least min(t, 64) (c + h p) to work in; made if it is None.
 
     Returns:
         Gated and normalised (t, h p), bf16.
@@ -85,7 +86,8 @@ def mamba_rows(
     taps, channels = conv_weight.shape
     low, high = time_step_limit
     if scratch is None:
-        scratch = torch.empty(t * (channels + h * p), dtype=torch.float32)
+        rows = min(t, ROWS_AT_ONCE)
+        scratch = torch.empty(rows * (channels + h * p), dtype=torch.float32)
     out = torch.empty(t, h * p, dtype=torch.bfloat16)
     kernels()(
         "mamba_rows",

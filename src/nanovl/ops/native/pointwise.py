@@ -12,7 +12,7 @@ import torch
 
 from nanovl.ops.native.library import kernels
 
-__all__ = ["gated_rms_norm", "rms_norm", "squared_relu"]
+__all__ = ["gated_rms_norm", "rms_norm", "square_positive", "squared_relu"]
 
 
 def _rows(x: torch.Tensor) -> torch.Tensor:
@@ -41,6 +41,12 @@ def gated_rms_norm(
 def squared_relu(x: torch.Tensor) -> torch.Tensor:
     """max(x, 0)^2."""
     return cast(torch.Tensor, _SquaredReLU.apply(x))
+
+
+def square_positive(x: torch.Tensor) -> torch.Tensor:
+    """max(x, 0)^2 in place, without gradients; x is contiguous."""
+    kernels()("squared_relu_forward", x, x.numel(), x)
+    return x
 
 
 class _RMSNorm(torch.autograd.Function):
