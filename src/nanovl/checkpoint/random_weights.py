@@ -35,6 +35,7 @@ from nanovl.core.errors import CheckpointError
 from nanovl.core.events import OnEvent, ignore_event
 from nanovl.core.paths import asset
 from nanovl.model.config import VLMConfig, preset
+from nanovl.model.vision import initial_deviation, initial_positions
 from nanovl.processing.tokenizer import Tokenizer, byte_tokenizer
 
 __all__ = ["RANDOM_ORIGIN", "RandomSource", "is_random", "write_random"]
@@ -114,15 +115,21 @@ class RandomSource:
             return torch.empty(shape).uniform_(-bound, bound, generator=generator)
         if leaf == "bias":
             return torch.zeros(shape)
+        if leaf == "pos_embed":
+            vision = self._config.vision
+            return initial_positions(vision.table_size, vision.hidden_size)
         return torch.empty(shape).normal_(0.0, self._std(name), generator=generator)
 
     def _std(self, name: str) -> float:
         lm = self._config.lm
-        if name.endswith(("pos_embed", "cls_token.token")):
-            return float(self._config.vision.hidden_size**-0.5)
+        vision = self._config.vision
+        if name.endswith("cls_token.token"):
+            return float(vision.hidden_size**-0.5)
         if name.startswith("language_model.") and name.endswith(_OUT_PROJECTIONS):
             return float(lm.initializer_range / lm.num_layers**0.5)
-        return 0.02 if name.startswith("vision_model.") else lm.initializer_range
+        if name.startswith("vision_model."):
+            return initial_deviation(vision, name, self._shapes[name][1])
+        return lm.initializer_range
 
     def _generator(self, name: str, block: int) -> torch.Generator:
         digest = hashlib.sha256(f"{self._seed}:{name}:{block}".encode()).digest()

@@ -27,8 +27,9 @@ __all__ = [
     "VisionModel",
     "augmented_positions",
     "cropped_positions",
+    "initial_deviation",
+    "initial_positions",
     "patchify",
-    "sine_positions",
 ]
 
 
@@ -94,11 +95,13 @@ def augmented_positions(
     return sampled[0].flatten(1).t().to(table.dtype)
 
 
-def sine_positions(size: int, width: int) -> torch.Tensor:
-    """Sines and cosines of row and column, wavelengths from 8 to 800 cells.
+def initial_positions(size: int, width: int) -> torch.Tensor:
+    """The table training from scratch begins with: half of sines and cosines of row and column.
+
+    Wavelengths go from 8 to 800 cells; the first half of the width is of the row.
 
     Returns:
-        (1, size * size, width), row-major; the first half of the width is of the row.
+        (1, size * size, width), row-major.
     """
     quarter = -(-width // 4)
     frequencies = math.pi / 4 * 100.0 ** (-torch.arange(quarter) / quarter)
@@ -106,7 +109,19 @@ def sine_positions(size: int, width: int) -> torch.Tensor:
     waves = torch.cat([angles.sin(), angles.cos()], dim=1)  # (size, 2 * quarter)
     rows = waves[:, None].expand(size, size, -1)
     grid = torch.cat([rows, waves[None].expand(size, size, -1)], dim=-1)
-    return grid[..., :width].reshape(1, size * size, width)
+    return 0.5 * grid[..., :width].reshape(1, size * size, width)
+
+
+def initial_deviation(config: VisionConfig, name: str, inputs: int) -> float:
+    """Deviation of a matrix that training from scratch begins with.
+
+    Args:
+        config: Of the encoder.
+        name: Of the matrix; those that add to the stream begin smaller, by the number of layers.
+        inputs: Columns of it.
+    """
+    adds = name.endswith(("proj.weight", "fc2.weight"))
+    return float(inputs**-0.5 * ((2 * config.num_layers) ** -0.5 if adds else 1.0))
 
 
 class ClassTokens(nn.Module):
@@ -270,18 +285,16 @@ class VisionModel(nn.Module):
         Positions begin as sines, so that neighbours are alike at once and resizing keeps them so;
         what blocks add to the stream begins small.
         """
-        small = (2 * self.config.num_layers) ** -0.5
+        vision = self.config
         for name, parameter in self.named_parameters():
             if "norm" in name:
                 parameter.fill_(1.0 if name.endswith("weight") else 0.0)
             elif name.endswith("bias"):
                 parameter.zero_()
             elif name.endswith("pos_embed"):
-                size, width = self.config.table_size, self.config.hidden_size
-                parameter.copy_(0.5 * sine_positions(size, width))
+                parameter.copy_(initial_positions(vision.table_size, vision.hidden_size))
             elif name.endswith("token"):
-                parameter.normal_(0.0, self.config.hidden_size**-0.5, generator=generator)
+                parameter.normal_(0.0, vision.hidden_size**-0.5, generator=generator)
             else:
-                adds = name.endswith(("proj.weight", "fc2.weight"))
-                deviation = parameter.shape[1] ** -0.5 * (small if adds else 1.0)
+                deviation = initial_deviation(vision, name, parameter.shape[1])
                 parameter.normal_(0.0, deviation, generator=generator)

@@ -5,9 +5,9 @@
 Checks what strangers send before anything expensive happens, hands requests to the engine, and
 writes its answers as JSON or events. Runs no model, decodes no pixels and renders no prompt.
 Reading order: settings, errors, limits, schema, reasoning, sampling, content, planning, tickets,
-sse, wire, chat, completions, respond, responses, forms, files, audio, tokens, rates, metrics,
-service, openapi, endpoints, status, page, auth, edge, app, protocol, logs, runtime, supervisor,
-replicas.
+sse, wire, chat, completions, respond, responses, forms, files, audio, tokens, anthropic, messages,
+rates, metrics, service, openapi, endpoints, status, page, auth, edge, app, protocol, logs, runtime,
+supervisor, replicas.
 """
 
 from __future__ import annotations

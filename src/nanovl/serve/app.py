@@ -23,6 +23,7 @@ from nanovl.serve.edge import Edge
 from nanovl.serve.endpoints import generation_routes, json_response
 from nanovl.serve.errors import ApiError, api_error
 from nanovl.serve.files import Files, file_routes
+from nanovl.serve.messages import message_routes
 from nanovl.serve.openapi import describe
 from nanovl.serve.page import Page, page_routes
 from nanovl.serve.responses import response_routes
@@ -30,7 +31,9 @@ from nanovl.serve.schema import (
     ChatRequest,
     CompletionRequest,
     ControlRequest,
+    CountRequest,
     DetokenizeRequest,
+    MessagesRequest,
     ResponsesRequest,
     TokenizeRequest,
 )
@@ -45,7 +48,9 @@ MODELS: tuple[type[BaseModel], ...] = (
     ChatRequest,
     CompletionRequest,
     ControlRequest,
+    CountRequest,
     DetokenizeRequest,
+    MessagesRequest,
     ResponsesRequest,
     TokenizeRequest,
 )
@@ -53,6 +58,7 @@ ROUTES = (
     generation_routes,
     token_routes,
     response_routes,
+    message_routes,
     file_routes,
     audio_routes,
     status_routes,

@@ -20,8 +20,10 @@ __all__ = [
     "ChatRequest",
     "CompletionRequest",
     "ControlRequest",
+    "CountRequest",
     "DetokenizeRequest",
     "GenerationRequest",
+    "MessagesRequest",
     "ResponsesRequest",
     "StreamOptions",
     "TokenizeRequest",
@@ -174,6 +176,31 @@ class ResponsesRequest(_Body):
     service_tier: str | None = None
     chat_template_kwargs: Object | None = None
     mm_processor_kwargs: Object | None = None
+
+
+class CountRequest(_Body):
+    """`POST /v1/messages/count_tokens`."""
+
+    model: str | None = None
+    messages: Annotated[list[Object], Field(min_length=1)]
+    system: str | list[Object] | None = None
+    tools: list[Object] | None = None
+    tool_choice: Object | None = None
+    thinking: Object | None = None
+    mm_processor_kwargs: Object | None = None
+
+
+class MessagesRequest(CountRequest):
+    """`POST /v1/messages`."""
+
+    max_tokens: Annotated[int, Field(ge=1)]
+    stop_sequences: list[str] | None = None
+    stream: bool | None = None
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    top_k: Annotated[int, Field(ge=-1)] | None = None
+    metadata: Object | None = None
+    service_tier: str | None = None
 
 
 class TokenizeRequest(_Body):

@@ -26,7 +26,7 @@ from nanovl.serve.schema import ChatRequest, DetokenizeRequest, TokenizeRequest,
 from nanovl.serve.service import Service
 from nanovl.serve.sse import until_gone
 
-__all__ = ["token_routes"]
+__all__ = ["chat_layout", "token_routes"]
 
 # Fields of both that mean the same.
 CHAT_FIELDS = (
@@ -55,9 +55,9 @@ def token_routes(service: Service) -> APIRouter:
             head = [] if body.add_special_tokens is False else [tokenizer.bos_id]
             ids = await service.in_thread(lambda _: tokenizer.encode(body.prompt))
             return body, [*head, *ids], None
-        layout = await until_gone(
-            request, service.in_thread(lambda gone: _layout(service, request, body, gone))
-        )
+        given = {n: getattr(body, n) for n in CHAT_FIELDS if getattr(body, n) is not None}
+        opened = body.add_generation_prompt is not False
+        layout = await chat_layout(service, request, given, opened=opened)
         return body, layout.input_ids, layout
 
     @router.post("/tokenize", openapi_extra=described(TokenizeRequest))
@@ -113,26 +113,40 @@ def media_row(span: MediaSpan) -> Mapping[str, Any]:
     return {**row, **span.info}
 
 
-def _layout(
-    service: Service, request: Request, body: TokenizeRequest, gone: Callable[[], bool]
+async def chat_layout(
+    service: Service, request: Request, given: Mapping[str, Any], *, opened: bool = True
 ) -> TokenLayout:
-    given = {n: getattr(body, n) for n in CHAT_FIELDS if getattr(body, n) is not None}
-    chat = validated(ChatRequest, given)
-    planning = service.planning(request, gone)
-    thinking = read_thinking(chat, service.settings)
-    media, _ = planning.media_options(chat)
-    conversation = planning.conversation(chat.messages, media)
-    if body.tools is not None:
-        conversation = replace(conversation, tools=parse_tools(body.tools))
-    options = {"pruning_rate": "auto", **media.overrides}
-    layout: TokenLayout = service.nanovl.processor.plan(
-        conversation,
-        reasoning=thinking.params,
-        add_generation_prompt=body.add_generation_prompt is not False,
-        keep_history_reasoning=False,
-        **options,
-    )
-    return layout
+    """The prompt of a conversation, however long.
+
+    Args:
+        service: The server's parts.
+        request: Gives up when its client leaves.
+        given: Fields of a chat request.
+        opened: Whether it ends in the opening of an answer.
+
+    Raises:
+        ApiError: 400 for what a chat request may not say.
+    """
+    chat = validated(ChatRequest, dict(given))
+
+    def plan(gone: Callable[[], bool]) -> TokenLayout:
+        planning = service.planning(request, gone)
+        thinking = read_thinking(chat, service.settings)
+        media, _ = planning.media_options(chat)
+        conversation = planning.conversation(chat.messages, media)
+        if chat.tools is not None:
+            conversation = replace(conversation, tools=parse_tools(chat.tools))
+        options = {"pruning_rate": "auto", **media.overrides}
+        layout: TokenLayout = service.nanovl.processor.plan(
+            conversation,
+            reasoning=thinking.params,
+            add_generation_prompt=opened,
+            keep_history_reasoning=False,
+            **options,
+        )
+        return layout
+
+    return await until_gone(request, service.in_thread(plan))
 
 
 def _by_kind(layout: TokenLayout) -> dict[str, int]:

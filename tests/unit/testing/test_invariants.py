@@ -91,7 +91,7 @@ def test_batched_equals_single(model: VLM) -> None:
 
 def test_engine_equals_naive() -> None:
     answer = engine_equals_naive(tiny_nanovl(), "Hello", files=[picture(100, 60)], max_tokens=8)
-    assert len(answer.token_ids) == 8
+    assert 2 < len(answer.token_ids) <= 8
 
 
 def test_save_load_identity(model: VLM, tmp_path: Path) -> None:

@@ -103,7 +103,7 @@ def test_lines_are_where_they_are_said_to_be(texts: Texts) -> None:
         paper = image[:, -1].astype(int).mean(0)
         for line in lines:
             x0, y0, x1, y1 = line.box
-            assert -1 <= x0 < x1 <= SIDE + LARGEST
+            assert -3 <= x0 < x1 <= SIDE + LARGEST  # some letters lean out
             assert y0 < y1 <= SIDE + 3
             inside = image[max(int(y0), 0) : int(y1), max(int(x0), 0) : int(x1)].astype(int)
             assert abs(inside - paper).sum(-1).max() > 60, line
