@@ -14,7 +14,7 @@ from nanovl.serve.app import create_app
 from nanovl.testing import tiny_nanovl
 from tests.e2e.serving import Server, serving, tiny_checkpoint
 
-GENERATING = {"/v1/chat/completions", "/v1/completions", "/v1/responses"}
+GENERATING = {"/v1/chat/completions", "/v1/completions", "/v1/messages", "/v1/responses"}
 LENGTHS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 EXAMPLES = 30
 

@@ -188,7 +188,7 @@ def _choice(choice: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if kind == "tool":
         found["tool_choice"] = {"type": "function", "function": {"name": choice.get("name")}}
-    elif kind in CHOICES:
+    elif isinstance(kind, str) and kind in CHOICES:
         found["tool_choice"] = CHOICES[kind]
     else:
         raise _unknown(kind, "tool_choice", "auto, any, tool or none")

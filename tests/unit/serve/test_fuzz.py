@@ -13,7 +13,9 @@ from nanovl.serve.schema import (
     ChatRequest,
     CompletionRequest,
     ControlRequest,
+    CountRequest,
     DetokenizeRequest,
+    MessagesRequest,
     ResponsesRequest,
     TokenizeRequest,
 )
@@ -64,6 +66,18 @@ GOOD: list[tuple[str, type[BaseModel], dict[str, Any]]] = [
     ("/v1/chat/completions", ChatRequest, {"messages": [USER], "tools": [TOOL], "stream": True}),
     ("/v1/completions", CompletionRequest, {"prompt": "hi"}),
     ("/v1/responses", ResponsesRequest, {"input": "hi"}),
+    ("/v1/messages", MessagesRequest, {"messages": [USER], "max_tokens": 4}),
+    (
+        "/v1/messages",
+        MessagesRequest,
+        {
+            "messages": [{"role": "user", "content": [{"type": "text", "text": "hi"}]}],
+            "max_tokens": 4,
+            "tools": [{"name": "f", "input_schema": {}}],
+            "stream": True,
+        },
+    ),
+    ("/v1/messages/count_tokens", CountRequest, {"messages": [USER]}),
     ("/tokenize", TokenizeRequest, {"messages": [USER]}),
     ("/v1/chat/completions/render", TokenizeRequest, {"messages": [USER]}),
     ("/detokenize", DetokenizeRequest, {"tokens": [97]}),

@@ -167,6 +167,7 @@ def test_everything_a_conversation_can_hold() -> None:
         ({"system": [{"type": "image"}]}, "system.0"),
         ({"tools": [{"type": "web_search_20250305", "name": "x"}]}, "tools.0.type"),
         ({"tools": [TOOL], "tool_choice": {"type": "maybe"}}, "tool_choice.type"),
+        ({"tools": [TOOL], "tool_choice": {"type": []}}, "tool_choice.type"),
     ],
     ids=str,
 )
