@@ -152,8 +152,8 @@ def _updates(*numbers: int) -> dict[str, int]:
 # vision, language, reading, stage 0 to 4; tiles, packs and samples of an update are the recipes'.
 BUDGETS = {
     "smoke": Budget(0.004, _updates(20, 4, 4, 2, 4, 4, 4, 2)),
-    "cpu-20min": Budget(0.03, _updates(400, 20, 30, 4, 30, 6, 6, 2)),
-    "cpu-8h": Budget(1.0, _updates(9000, 700, 500, 40, 700, 60, 60, 12)),
+    "cpu-20min": Budget(0.03, _updates(300, 20, 30, 4, 30, 6, 6, 2)),
+    "cpu-8h": Budget(1.0, _updates(5000, 700, 500, 40, 700, 60, 60, 12)),
     "gpu-30min": Budget(4.0, _updates(20000, 2000, 4000, 100, 6000, 600, 600, 100)),
 }
 
@@ -255,7 +255,8 @@ def vision(work: Work) -> None:
     run = work.folder / "vision"
     tool = [sys.executable, "-m", "tools.mini_vision", "--out", run]
     updates = str(work.budget.updates["vision"])
-    command([*tool, "--texts", work.clean / "text", "--updates", updates])
+    drawing = ["--workers", str(max(1, work.workers - 1)), "--device", work.device]
+    command([*tool, "--texts", work.clean / "text", "--updates", updates, *drawing])
     command([*tool, "--export", work.export("vision")])
 
 

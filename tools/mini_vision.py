@@ -27,10 +27,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from nanovl.checkpoint import load_processor, save_model
-from nanovl.core.device import keep_freed_memory
+from nanovl.core.device import choose_device, keep_freed_memory
 from nanovl.evals.scoring.edits import distance
 from nanovl.model.config import preset
 from nanovl.model.vision import VisionModel, cropped_positions
@@ -68,7 +68,9 @@ class Tiles(IterableDataset[list[Drawn]]):
 
     def __iter__(self) -> Iterator[list[Drawn]]:
         painter = Painter(Texts(self.texts, TRAIN))
-        for update in range(self.first, self.updates):
+        worker = get_worker_info()  # workers take turns
+        mine, turns = (0, 1) if worker is None else (worker.id, worker.num_workers)
+        for update in range(self.first + mine, self.updates, turns):
             if update < SINGLE * self.updates:
                 hardness = min(1.0, update / (HARDEST * self.updates))
                 count = 8 * self.batch
@@ -93,8 +95,8 @@ class Tiles(IterableDataset[list[Drawn]]):
 
 
 def normalised(tiles: torch.Tensor) -> torch.Tensor:
-    """(b, h, w, 3) uint8 to (b, 3, h, w) bf16 as the processor makes it."""
-    mean, std = torch.tensor(CLIP_MEAN), torch.tensor(CLIP_STD)
+    """(b, h, w, 3) uint8 to (b, 3, h, w) bf16 as the processor makes it, on the same device."""
+    mean, std = (torch.tensor(v, device=tiles.device) for v in (CLIP_MEAN, CLIP_STD))
     x = (tiles.float() / 255.0 - mean) / std
     return x.permute(0, 3, 1, 2).contiguous().to(torch.bfloat16)
 
@@ -134,6 +136,9 @@ class Run:
         self.vision = VisionModel(preset("mini").vision)
         self.vision.initialize(torch.Generator().manual_seed(0))
         self.head = ReadingHead(preset("mini").vision.hidden_size, alphabet)
+        self.device = choose_device(args.device)
+        self.vision.to(self.device)
+        self.head.to(self.device)
         self.leaves = [*self.vision.parameters(), *self.head.parameters()]
         self.masters = [p.detach().clone() for p in self.leaves]  # fp32
         self.averages = [p.clone() for p in self.masters]
@@ -155,6 +160,15 @@ class Run:
         )
         self.update = 0
 
+    def look(
+        self, pictures: torch.Tensor, lines: list[list[Line]]
+    ) -> tuple[torch.Tensor, torch.Tensor, list[str]]:
+        """What the head says (t, n, characters + 1), boxes in patches (n, 4), and what is right."""
+        tiles, boxes, texts = places(lines)
+        features = self.vision(normalised(pictures.to(self.device)))
+        where = boxes.to(self.device, torch.bfloat16)
+        return self.head(features, tiles.to(self.device), where), boxes, texts
+
     def step(self, drawn: list[Drawn], rate: float, placed: float) -> tuple[float, int]:
         """One update.
 
@@ -170,9 +184,7 @@ class Run:
         total = 0.0
         self.windows.rng = random.Random(self.update)
         for pictures, lines in drawn:
-            tiles, boxes, texts = places(lines)
-            features = self.vision(normalised(pictures))
-            log_probs = self.head(features, tiles, boxes.to(torch.bfloat16))
+            log_probs, boxes, texts = self.look(pictures, lines)
             loss = log_probs.new_zeros(())
             if placed < 1:
                 loss = (1 - placed) * reading_loss(self.head, log_probs, texts)[0]
@@ -248,9 +260,8 @@ class Run:
                     for own in strips(image, lines, random.Random(k)).values()
                 ]
             for pictures, own in groups:
-                tiles, boxes, said = places(own)
-                features = self.vision(normalised(torch.from_numpy(pictures.copy())))
-                read = self.head.read(self.head(features, tiles, boxes.to(torch.bfloat16)))
+                log_probs, _, said = self.look(torch.from_numpy(pictures.copy()), own)
+                read = self.head.read(log_probs)
                 flat = [line for lines in own for line in lines]
                 for line, text, found in zip(flat, said, read, strict=True):
                     kind = "small" if line.box[3] - line.box[1] < 20 else "large"
@@ -266,7 +277,11 @@ def train(args: argparse.Namespace) -> None:
     keep_freed_memory()
     args.out.mkdir(parents=True, exist_ok=True)
     path = args.out / "state.pt"
-    state = torch.load(path, weights_only=True) if path.exists() else None
+    state = (
+        torch.load(path, weights_only=True, map_location=choose_device(args.device))
+        if path.exists()
+        else None
+    )
     alphabet = state["alphabet"] if state else Texts(args.texts, TRAIN).alphabet(LETTERS)
     run = Run(args.out, alphabet, args)
     if state:
@@ -318,7 +333,8 @@ def train(args: argparse.Namespace) -> None:
 
 def export(args: argparse.Namespace) -> None:
     """A checkpoint of the small model: this encoder, everything else as it begins."""
-    state = torch.load(args.out / "state.pt", weights_only=True)
+    args.device = "cpu"
+    state = torch.load(args.out / "state.pt", weights_only=True, map_location="cpu")
     vlm = VLM(preset("mini"))
     vlm.initialize(torch.Generator().manual_seed(0))
     run = Run(args.out, state["alphabet"], args)
@@ -343,7 +359,8 @@ def main() -> None:
     parser.add_argument("--warmup", type=int, default=50)
     parser.add_argument("--check", type=int, default=500, help="updates between checks")
     parser.add_argument("--check-tiles", type=int, default=40)
-    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--workers", type=int, default=1, help="processes that draw")
+    parser.add_argument("--device", default="auto")
     args = parser.parse_args()
     if args.export:
         export(args)

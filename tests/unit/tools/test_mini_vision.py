@@ -65,6 +65,19 @@ def test_lines_that_fit_no_strip_are_left_out() -> None:
     assert [line.text for own in found.values() for _, line in own] == ["ok"]
 
 
+def test_workers_take_turns(texts: Path) -> None:
+    from torch.utils.data import DataLoader
+
+    from tools.mini_vision import Tiles
+
+    def drawn(workers: int) -> list[str]:
+        loader = DataLoader(Tiles(texts, 1, 3, 8), batch_size=None, num_workers=workers)
+        return [lines[0][0].text for update in loader for _, lines in update]
+
+    assert drawn(2) == drawn(0)
+    assert len(drawn(0)) > 4
+
+
 @pytest.mark.slow
 def test_a_run_reads_strips_then_tiles_and_goes_on(texts: Path, tmp_path: Path) -> None:
     from tools import mini_vision
