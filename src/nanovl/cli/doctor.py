@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import platform
+import shutil
 from dataclasses import asdict
 from typing import Any
 
@@ -19,6 +20,12 @@ _PACKAGES = ("torch", "tokenizers", "safetensors", "huggingface_hub", "pillow", 
 # extra: (package it brings, what for)
 _EXTRAS = {
     "speech": ("faster_whisper", "speech in videos and audio files"),
+    "youtube": ("yt_dlp", "videos from YouTube"),
+    "ray": ("ray", "batches, synthesis and replicas on Ray"),
+    "train": ("megatron.energon", "training data through megatron-energon, TensorBoard"),
+    "synth": ("vl_convert", "charts, QR codes and readers of data synthesis"),
+    "screens": ("playwright", "pages drawn by a browser"),
+    "evals": ("rapidfuzz", "scores of evaluation"),
     "parity": ("transformers", "comparisons with the reference"),
 }
 
@@ -59,6 +66,7 @@ def examine(device: str = "auto") -> dict[str, list[dict[str, Any]]]:
         "machine": _machine(where),
         "fast paths": [asdict(choice) for choice in dispatch.report(where)],
         "extras": [_extra(name, *about) for name, about in _EXTRAS.items()],
+        "programs": _programs(),
         "paths": _paths(),
     }
 
@@ -96,9 +104,34 @@ def _machine(where: Any) -> list[dict[str, Any]]:
 
 
 def _extra(name: str, package: str, purpose: str) -> dict[str, Any]:
-    present = importlib.util.find_spec(package) is not None
+    try:
+        present = importlib.util.find_spec(package) is not None
+    except ModuleNotFoundError:  # a part of a package that is not there
+        present = False
     state = "installed" if present else f"absent; run: pip install 'nanovl[{name}]'"
     return {"name": name, "state": state, "purpose": f"({purpose})"}
+
+
+def _programs() -> list[dict[str, Any]]:
+    """What comes from the system, not from Python packages."""
+    from nanovl.apps.youtube import runtimes
+    from nanovl.synth.browser_process import PROGRAMS
+
+    def first(*names: str) -> str:
+        where = paths.program_path()
+        return next((name for name in names if shutil.which(name, path=where)), "")
+
+    rows = [
+        ("C compiler", first("cc", "gcc", "clang"), "fast CPU kernels", "gcc"),
+        ("JavaScript runtime", ", ".join(runtimes()), "videos from YouTube", "nodejs"),
+        ("Chromium", first(*PROGRAMS), "pages drawn by a browser", "chromium-headless-shell"),
+        ("LuaLaTeX", first("lualatex"), "LaTeX in data synthesis", "texlive-luatex"),
+        ("bubblewrap", first("bwrap"), "running code of others in a cage", "bubblewrap"),
+    ]
+    return [
+        {"name": name, "state": found or f"absent; apt install {package}", "purpose": f"({use})"}
+        for name, found, use, package in rows
+    ]
 
 
 def _paths() -> list[dict[str, Any]]:

@@ -47,16 +47,25 @@ def test_info_of_a_damaged_checkpoint(cli, checkpoint, tmp_path):
 def test_doctor(cli):
     result = cli("doctor")
     assert result.code == 0
-    for title in ("versions", "machine", "fast paths", "extras", "paths"):
+    for title in ("versions", "machine", "fast paths", "extras", "programs", "paths"):
         assert f"{title}\n" in result.out
     document = json.loads(cli("doctor", "--json").out)
-    assert {row["name"] for row in document["extras"]} == {"speech", "parity"}
+    known = {"speech", "youtube", "ray", "train", "synth", "screens", "evals", "parity"}
+    assert {row["name"] for row in document["extras"]} == known
+    assert {"C compiler", "JavaScript runtime"} <= {row["name"] for row in document["programs"]}
     assert document["fast paths"]
 
 
 def test_doctor_names_the_install_line_of_an_absent_extra(cli, monkeypatch):
     monkeypatch.setattr("nanovl.cli.doctor._EXTRAS", {"speech": ("no_such_package", "x")})
     assert "absent; run: pip install 'nanovl[speech]'" in cli("doctor").out
+    monkeypatch.setattr("nanovl.cli.doctor._EXTRAS", {"train": ("no_such.package", "x")})
+    assert "absent; run: pip install 'nanovl[train]'" in cli("doctor").out
+
+
+def test_doctor_names_the_package_of_an_absent_program(cli, monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert "absent; apt install chromium-headless-shell" in cli("doctor").out
 
 
 def test_convert_changes_format_and_shards(cli, checkpoint, tmp_path):
