@@ -19,7 +19,7 @@ training by checkpoint). Steps, in order:
     ship      weights in the released layout, the tokenizer and a card with the scores
 
 Each budget is one column of `BUDGETS`: samples made and updates of every step. A longer run is a
-better model, and any step may be given more with --set STEP=UPDATES.
+better model, and any step may be given more with --set STEP=UPDATES, the synthesis with --scale.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +119,7 @@ PICTURES = {**PAGES, **LOOKS, **CHARTS, **TABLES, **FORMS, **READING}
 BLENDS: dict[str, dict[str, float]] = {
     "language": {"wiki": 25, "books": 25, "books-more": 20, "tech": 18, "modules": 5,
                  "multilingual": 7},
-    "reading": {"ocr-word": 6, "ocr-line": 16, **{k: 4.0 * v for k, v in PAGES.items()},
+    "reading": {"ocr-word": 10, "ocr-line": 60, **{k: 1.5 * v for k, v in PAGES.items()},
                 "wiki": 3, "books": 3, "tech": 2, "stories-text": 1},
     "stage0": {"ocr-line": 2, **PAGES, "clipart": 2, "charts-drawn": 1, "tables": 1},
     "stage1": {"ocr-line": 2, **PICTURES, **CHATS, "stories-text": 1, "gsm8k": 0.5, "bfcl": 0.5},
@@ -337,6 +337,7 @@ def main() -> None:
     parser.add_argument("--budget", choices=BUDGETS, default="cpu-8h")
     parser.add_argument("--only", default="", help="steps, with commas between them")
     parser.add_argument("--set", action="append", default=[], metavar="STEP=UPDATES")
+    parser.add_argument("--scale", type=float, help="factor on the samples that are made")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--ship-to", type=Path, help="folder that ships; left out: RUNS/ship")
@@ -356,6 +357,8 @@ def main() -> None:
         if step not in budget.updates or not number.isdigit():
             raise SystemExit(f"--set {word}: expected one of {', '.join(budget.updates)}=UPDATES")
         budget.updates[step] = int(number)
+    if args.scale is not None:
+        budget = replace(budget, scale=args.scale)
     wanted = [step for step in args.only.split(",") if step] or list(STEPS)
     for step in wanted:
         if step not in STEPS:

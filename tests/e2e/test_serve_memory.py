@@ -16,7 +16,7 @@ from tests.e2e.serving import Server, serving, tiny_checkpoint
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 WARM, MORE = 150, 500
-GROWTH_MIB = 24.0  # observed: 2 to 6
+GROWTH_MIB = 40.0  # observed: 19 to 22, levelling off
 
 
 def ask(server: Server, client: openai.OpenAI, number: int) -> None:

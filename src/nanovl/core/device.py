@@ -184,7 +184,7 @@ def keep_freed_memory() -> None:
     """Let the C library keep large pieces of memory for reuse; only glibc is told.
 
     It gives pieces of a few megabytes back to the system at once, which fills them with zeros
-    before they can be used again: a tenth of the time of training on a CPU.
+    before they can be used again: a tenth of a training step of the small encoder on a CPU.
     """
     with contextlib.suppress(OSError, AttributeError):
         mallopt = ctypes.CDLL(None).mallopt

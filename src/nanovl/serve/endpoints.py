@@ -20,6 +20,7 @@ from nanovl.serve.errors import ApiError
 from nanovl.serve.limits import dumps
 from nanovl.serve.openapi import described
 from nanovl.serve.planning import Planned
+from nanovl.serve.reasoning import Thinking
 from nanovl.serve.schema import (
     ChatRequest,
     CompletionRequest,
@@ -42,15 +43,8 @@ def generation_routes(service: Service) -> APIRouter:
         """Answer a conversation."""
         body = await service.body(request, ChatRequest)
         model = service.model_name(body.model)
-        planned, thinking = await until_gone(
-            request, service.in_thread(lambda gone: service.planning(request, gone).chat(body))
-        )
-        ticket = service.submit(
-            planned,
-            owner=owner_of(request),
-            name=f"chatcmpl-{request_name(request, body)}",
-            streaming=bool(body.stream),
-        )
+        name = f"chatcmpl-{request_name(request, body)}"
+        planned, thinking, ticket = await submitted(service, request, body, name)
         writer = ChatWriter(
             body,
             thinking,
@@ -108,6 +102,29 @@ def generation_routes(service: Service) -> APIRouter:
         return json_response({"id": body.id, "action": body.action, "success": done})
 
     return router
+
+
+async def submitted(
+    service: Service, request: Request, body: ChatRequest, name: str
+) -> tuple[Planned, Thinking, Ticket]:
+    """Plan a conversation and hand it to the engine.
+
+    Args:
+        service: Of the server.
+        request: Who waits; planning ends when they leave.
+        body: The conversation.
+        name: Id of the answer.
+
+    Returns:
+        The plan, how the answer is to be thought about, and the ticket.
+    """
+    planned, thinking = await until_gone(
+        request, service.in_thread(lambda gone: service.planning(request, gone).chat(body))
+    )
+    ticket = service.submit(
+        planned, owner=owner_of(request), name=name, streaming=bool(body.stream)
+    )
+    return planned, thinking, ticket
 
 
 def submit_all(

@@ -13,18 +13,18 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from nanovl.core.conversation import ToolCall
 from nanovl.core.events import Event
 from nanovl.core.generation import Delta, Generation
 from nanovl.serve.anthropic import chat_body, chat_of
-from nanovl.serve.endpoints import answered, json_response, streamed
+from nanovl.serve.endpoints import answered, json_response, streamed, submitted
 from nanovl.serve.errors import ApiError
 from nanovl.serve.openapi import described
 from nanovl.serve.schema import CountRequest, MessagesRequest, ignored_fields
-from nanovl.serve.service import Service, ignored_header, owner_of
-from nanovl.serve.sse import event, until_gone
+from nanovl.serve.service import Service, ignored_header
+from nanovl.serve.sse import event
 from nanovl.serve.tickets import Ticket
 from nanovl.serve.tokens import chat_layout
-from nanovl.serve.wire import arguments_text
 
 __all__ = ["MessageWriter", "message_routes"]
 
@@ -63,7 +63,7 @@ class MessageWriter:
             content.append({"type": "text", "text": generation.text})
         for call in generation.tool_calls:
             block = _tool_block(call.name, call.id)
-            content.append({**block, "input": _loaded(arguments_text(call))})
+            content.append({**block, "input": _arguments(call)})
         return {
             **self._head(),
             "content": content,
@@ -158,16 +158,8 @@ def message_routes(service: Service) -> APIRouter:
         """Answer a conversation in Anthropic's shape."""
         body = await service.body(request, MessagesRequest)
         model = service.model_name(body.model)
-        chat = chat_of(body)
-        planned, _ = await until_gone(
-            request, service.in_thread(lambda gone: service.planning(request, gone).chat(chat))
-        )
-        ticket = service.submit(
-            planned,
-            owner=owner_of(request),
-            name=f"msg_{secrets.token_hex(12)}",
-            streaming=bool(body.stream),
-        )
+        name = f"msg_{secrets.token_hex(12)}"
+        planned, _, ticket = await submitted(service, request, chat_of(body), name)
         writer = MessageWriter(
             body, ticket, model=model, keep_alive_s=service.settings.sse_keep_alive_s
         )
@@ -196,9 +188,11 @@ def _tool_block(name: str, call_id: str | None) -> dict[str, Any]:
     return {"type": "tool_use", "id": call_id or f"toolu_{secrets.token_hex(12)}", "name": name}
 
 
-def _loaded(arguments: str) -> Any:
+def _arguments(call: ToolCall) -> Any:
+    if not isinstance(call.arguments, str):
+        return call.arguments
     try:
-        return json.loads(arguments)
+        return json.loads(call.arguments)
     except ValueError:  # cut off in the middle
         return {}
 

@@ -16,13 +16,19 @@ from starlette.responses import Response
 
 from nanovl.core.events import Event
 from nanovl.core.generation import Delta, Generation
-from nanovl.serve.endpoints import answered, cancelled_by_client, json_response, streamed
+from nanovl.serve.endpoints import (
+    answered,
+    cancelled_by_client,
+    json_response,
+    streamed,
+    submitted,
+)
 from nanovl.serve.errors import ApiError
 from nanovl.serve.openapi import described
 from nanovl.serve.respond import as_chat, input_messages, output_message
 from nanovl.serve.schema import ResponsesRequest, ignored_fields
 from nanovl.serve.service import Service, ignored_header, owner_of
-from nanovl.serve.sse import KEEP_ALIVE, event, until_gone
+from nanovl.serve.sse import KEEP_ALIVE, event
 from nanovl.serve.tickets import Ticket
 from nanovl.serve.wire import arguments_text
 
@@ -266,15 +272,8 @@ def response_routes(service: Service) -> APIRouter:
             history = find(body.previous_response_id, owner).messages
         chat = as_chat(body, history)
         messages = [*history, *input_messages(body.input)]
-        planned, _ = await until_gone(
-            request, service.in_thread(lambda gone: service.planning(request, gone).chat(chat))
-        )
-        ticket = service.submit(
-            planned,
-            owner=owner,
-            name=f"resp_{secrets.token_hex(24)}",
-            streaming=bool(body.stream),
-        )
+        name = f"resp_{secrets.token_hex(24)}"
+        planned, _, ticket = await submitted(service, request, chat, name)
         writer = ResponseWriter(
             body, ticket, model=model, keep_alive_s=service.settings.sse_keep_alive_s
         )
