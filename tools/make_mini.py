@@ -302,6 +302,8 @@ def train(work: Work, stage: str) -> None:
                  else f"stage.train_iters={updates}"]  # fmt: skip
     if stage == "language":
         settings += ["stage.freeze=[vision,projector]"]
+    if stage == "reading":  # the encoder reads already; Stage 1 goes on with it
+        settings += ["stage.freeze=[vision]"]
     command([*NANOVL, "train", f"mini/{recipe}", *settings, "--device", work.device])
 
 

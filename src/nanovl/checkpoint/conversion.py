@@ -33,7 +33,7 @@ def convert(
     source: str | Path,
     folder: str | Path,
     *,
-    format: str | None = None,
+    format: str | Mapping[str, str] | None = None,
     keep: Sequence[str] = (),
     input_amax: Mapping[str, float] | None = None,
     max_shard_bytes: int = DEFAULT_SHARD_BYTES,
@@ -45,8 +45,9 @@ def convert(
     Args:
         source: Folder or name of the checkpoint to read.
         folder: Where to; must not exist, be empty, or hold a checkpoint to `overwrite`.
-        format: "bf16", "fp8", "nvfp4" or another policy; None copies every tensor as it is and
-            only cuts the shards anew.
+        format: "bf16", "fp8", "nvfp4", "int8", "int4", "int4-sym" or another policy; or linear ->
+            format, see `encode.plan`; None copies every tensor as it is and only cuts the shards
+            anew.
         keep: Shell wildcards of linears to leave in BF16.
         input_amax: Linear -> largest absolute input seen in calibration.
         max_shard_bytes: Largest amount of data per shard.
@@ -57,7 +58,7 @@ def convert(
         The folder.
 
     Raises:
-        ConfigError: Unknown format.
+        ConfigError: Unknown format, or linears it does not fit.
         CheckpointError: The source is damaged, the target is in the way, or the disk is full.
     """
     origin_folder = resolve(source, on_event=on_event)
@@ -91,7 +92,7 @@ def convert(
                 base=files.config_file.raw,
             )
             write_model_card(
-                scratch, found.config, format_name=format, origin=origin, version=__version__
+                scratch, found.config, format_name=planned.name, origin=origin, version=__version__
             )
         write_shards(scratch, jobs, max_shard_bytes=max_shard_bytes, on_event=on_event)
         # A copy keeps the oddities of its source.

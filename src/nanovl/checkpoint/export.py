@@ -35,7 +35,7 @@ def save_model(
     folder: str | Path,
     *,
     processor: Processor | Tokenizer,
-    format: str = "bf16",
+    format: str | Mapping[str, str] = "bf16",
     keep: Sequence[str] = (),
     input_amax: Mapping[str, float] | None = None,
     origin: str = "trained",
@@ -50,7 +50,8 @@ def save_model(
             as they are, others are decoded first.
         folder: Where to; must not exist, be empty, or hold a checkpoint to `overwrite`.
         processor: Whose tokenizer belongs to the model, or that tokenizer.
-        format: "bf16", "fp8", "nvfp4" or another policy ("nvfp4-keep-attn", ...).
+        format: "bf16", "fp8", "nvfp4", "int8", "int4", "int4-sym" or another policy
+            ("nvfp4-keep-attn", ...); or linear -> format, see `encode.plan`.
         keep: Shell wildcards of linears to leave in BF16.
         input_amax: Linear -> largest absolute input seen in calibration. Without it an activation
             range of 448 is assumed, which other engines will lose accuracy with.
@@ -63,7 +64,7 @@ def save_model(
         The folder.
 
     Raises:
-        ConfigError: Unknown format.
+        ConfigError: Unknown format, or linears it does not fit.
         CheckpointError: The folder is in the way, a weight is not finite, or the disk is full.
     """
     tokenizer = processor.tokenizer if isinstance(processor, Processor) else processor
@@ -81,7 +82,9 @@ def save_model(
             token_ids=tokenizer.control_tokens,
         )
         write_tokenizer_files(scratch, tokenizer, config)
-        write_model_card(scratch, config, format_name=format, origin=origin, version=__version__)
+        write_model_card(
+            scratch, config, format_name=planned.name, origin=origin, version=__version__
+        )
         write_shards(scratch, planned.jobs, max_shard_bytes=max_shard_bytes, on_event=on_event)
         verify(scratch)
     return target

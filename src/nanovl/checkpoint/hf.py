@@ -19,7 +19,7 @@ import torch
 
 from nanovl.checkpoint.config_json import ConfigFile, read_config, read_json
 from nanovl.checkpoint.keymap import canonical_name, ignored_reason
-from nanovl.checkpoint.quantized import QuantMetadata, parse_metadata
+from nanovl.checkpoint.quant_metadata import QuantMetadata, parse_metadata
 from nanovl.checkpoint.safetensors_io import Header, SafetensorsFile, TensorEntry, read_header
 from nanovl.core.errors import CheckpointError
 

@@ -210,5 +210,7 @@ def _tokenizer_size(folder: Path, notes: list[str]) -> int | None:
 def _quant_algo(config_file: ConfigFile, files: CheckpointFiles) -> str:
     if files.metadata is None:
         return ""
-    method = str((config_file.quantization or {}).get("format") or files.metadata.method)
-    return files.metadata.algo or method
+    method, name = files.metadata.method, (config_file.quantization or {}).get("format")
+    if files.metadata.algo or not name:
+        return files.metadata.algo or method
+    return f"{method} {name}"

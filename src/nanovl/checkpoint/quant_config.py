@@ -1,8 +1,9 @@
 """The two configuration files of a quantized checkpoint, and checks that they are right.
 
 Writes `hf_quant_config.json` and the section `quantization_config` for FP8, NVFP4 and mixtures of
-them, from the formats that are really stored. Full module names stand in the ignore list, because
-other engines match by substring. The module reads no tensors.
+them, from the formats that are really stored; `group_config.py` writes the section for checkpoints
+with INT8 or INT4. Full module names stand in the ignore list, because other engines match by
+substring. The module reads no tensors.
 
 Source: quantization specification, sections 5.2 to 5.4 and 9.4.
 """
@@ -13,8 +14,10 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from nanovl.checkpoint.group_config import compressed_tensors_config, nanovl_config
 from nanovl.checkpoint.keymap import BACKBONE, expected_tensors
-from nanovl.checkpoint.quantized import StoredLinear, is_excluded
+from nanovl.checkpoint.quant_metadata import is_excluded
+from nanovl.checkpoint.quantized import StoredLinear
 from nanovl.core.errors import CheckpointError
 from nanovl.model.config import VLMConfig
 
@@ -28,7 +31,7 @@ _ALLOWED = re.compile(r"[A-Za-z0-9_.]+\*?")
 
 def quant_configs(
     config: VLMConfig, layers: Mapping[str, StoredLinear], *, version: str
-) -> tuple[dict[str, Any], dict[str, Any]] | None:
+) -> tuple[dict[str, Any] | None, dict[str, Any]] | None:
     """Contents of the two files for a set of stored layers.
 
     Args:
@@ -37,22 +40,28 @@ def quant_configs(
         version: Version of nanovl.
 
     Returns:
-        (`hf_quant_config.json`, `quantization_config`), or None when nothing is quantized.
+        (`hf_quant_config.json`, `quantization_config`), or None when nothing is quantized. The
+        first is None for formats ModelOpt does not have.
 
     Raises:
-        CheckpointError: A layer has a format these files cannot describe.
+        CheckpointError: The layers have formats that no family of files describes together.
     """
     quantized = {m: layer for m, layer in layers.items() if layer.kind != "plain"}
     if not quantized:
         return None
-    for module, layer in quantized.items():
-        if layer.kind not in ("fp8", "nvfp4"):
-            raise CheckpointError(
-                f"layer '{module}' is stored as {layer.kind}; a checkpoint can be written with "
-                "plain, FP8 and NVFP4 layers, convert it to one of these"
-            )
+    kinds = {layer.kind for layer in quantized.values()}
+    if kinds <= {"fp8", "nvfp4-ct", "int8", "int4-ct"} and kinds != {"fp8"}:
+        plain = _plain_modules(config, quantized)
+        return None, compressed_tensors_config(quantized, plain, version=version)
     exclude = exclude_patterns(config, quantized)
     verify_patterns(exclude, config, quantized)
+    if "int4" in kinds and kinds <= {"fp8", "nvfp4", "int8", "int4", "int4-ct"}:
+        return None, nanovl_config(quantized, exclude, version=version)
+    if not kinds <= {"fp8", "nvfp4"}:
+        raise CheckpointError(
+            f"layers are stored as {', '.join(sorted(kinds))}; no format of checkpoints has all of "
+            "these, convert them to others"
+        )
     algos = {module: _algo(layer) for module, layer in quantized.items()}
     distinct = sorted(set(algos.values()))
     mixed = len(distinct) > 1

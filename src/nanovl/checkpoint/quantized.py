@@ -1,31 +1,28 @@
 """Which number format every linear layer is stored in, found from the tensors themselves.
 
-Detection looks at dtypes, shapes and companion tensors only; configuration files are read to
-cross-check, never to decide. The module reads no tensor data (`sources.py` does) and writes nothing
-(`quant_config.py` does).
+Detection looks at dtypes, shapes and companion tensors only; what configuration files say
+(`quant_metadata.py`) is cross-checked, and never decides. The module reads no tensor data
+(`sources.py` does) and writes nothing (`quant_config.py` does).
 
 Source: quantization specification, sections 5.6, 6.1 and 6.2; model specification, section 9.6.
 """
 
 from __future__ import annotations
 
-import fnmatch
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
+from nanovl.checkpoint.quant_metadata import QuantMetadata, is_excluded
 from nanovl.core.errors import CheckpointError
 
 __all__ = [
     "COMPANIONS",
-    "QuantMetadata",
     "StoredLinear",
     "cross_check",
     "detect",
-    "is_excluded",
     "module_of",
     "needs_input_scale",
-    "parse_metadata",
 ]
 
 # Everything that may stand beside a weight, longest first so that suffixes are unambiguous.
@@ -39,6 +36,7 @@ COMPANIONS = (
     "weight_scale",
     "weight_shape",
     "input_scale",
+    "weight_min",
     "weight",
 )
 
@@ -62,15 +60,19 @@ class StoredLinear:
 
     Attributes:
         module: Canonical module name.
-        kind: "plain", "fp8", "fp8-channel", "fp8-block", "nvfp4", "nvfp4-ct", "int8", "int4-ct".
+        kind: "plain", "fp8", "fp8-channel", "fp8-block", "nvfp4", "int8", "int4" (asymmetric,
+            nanovl's own layout), or with "-ct" behind what compressed-tensors lays out otherwise:
+            "nvfp4-ct", "int4-ct" (symmetric).
         shape: (outputs, inputs) of the weight it stands for.
         roles: Companion roles that are present, "weight" or "weight_packed" included.
+        group_size: Columns that share a scale, for INT4; 0 for the others.
     """
 
     module: str
     kind: str
     shape: tuple[int, int]
     roles: frozenset[str]
+    group_size: int = 0
 
     @property
     def label(self) -> str:
@@ -124,6 +126,9 @@ def detect(module: str, entries: Mapping[str, HeaderEntry]) -> StoredLinear:
         kind = "int8"
     elif packed and dtype == "I32" and "weight_shape" in found and _is_int4(scale, n, 8 * k):
         kind, k = "int4-ct", 8 * k
+    elif packed and dtype == "U8" and "weight_min" in found and _is_int4(scale, n, 2 * k):
+        own = scale is not None and scale[0] == "BF16" and found["weight_min"] == scale
+        kind, k = ("int4" if own else ""), 2 * k
     if not kind or set(found) - _ROLES[kind]:
         raise _unknown(module, found)
     for role in ("weight_scale_2", "weight_global_scale", "input_scale", "input_global_scale"):
@@ -132,7 +137,10 @@ def detect(module: str, entries: Mapping[str, HeaderEntry]) -> StoredLinear:
                 f"tensor '{module}.{role}': got {found[role][0]} {list(found[role][1])}, "
                 "expected one F32 number"
             )
-    return StoredLinear(module=module, kind=kind, shape=(n, k), roles=frozenset(found))
+    group_size = k // scale[1][1] if scale is not None and kind.startswith("int4") else 0
+    return StoredLinear(
+        module=module, kind=kind, shape=(n, k), roles=frozenset(found), group_size=group_size
+    )
 
 
 _ROLES = {
@@ -143,6 +151,7 @@ _ROLES = {
     "nvfp4": {"weight", "weight_scale", "weight_scale_2", "input_scale"},
     "nvfp4-ct": {"weight_packed", "weight_scale", "weight_global_scale", "input_global_scale"},
     "int8": {"weight", "weight_scale"},
+    "int4": {"weight_packed", "weight_scale", "weight_min"},
     "int4-ct": {"weight_packed", "weight_scale", "weight_shape"},
 }
 
@@ -169,126 +178,8 @@ def _unknown(module: str, found: Mapping[str, tuple[str, tuple[int, ...]]]) -> C
     listing = ", ".join(f"{role} {d} {list(s)}" for role, (d, s) in sorted(found.items()))
     return CheckpointError(
         f"layer '{module}': {listing or 'no tensors'} is no combination nanovl knows; expected a "
-        "plain, FP8, NVFP4, INT8 or INT4 layer as written by ModelOpt or compressed-tensors"
+        "plain, FP8, NVFP4, INT8 or INT4 layer as written by ModelOpt, compressed-tensors or nanovl"
     )
-
-
-@dataclass(frozen=True, kw_only=True)
-class QuantMetadata:
-    """What the configuration files say about quantization.
-
-    Attributes:
-        method: "modelopt", "compressed-tensors", ...
-        algo: "FP8", "NVFP4", "MIXED_PRECISION", ... in capitals; "" when not given.
-        exclude: Patterns of modules left alone.
-        static_inputs: Whether layers are meant to have static activation scales; None: unknown.
-        kv_cache: Number format of the KV cache, None for the model's own.
-        notes: Disagreements between the two files.
-    """
-
-    method: str = ""
-    algo: str = ""
-    exclude: tuple[str, ...] = ()
-    static_inputs: bool | None = None
-    kv_cache: str | None = None
-    notes: tuple[str, ...] = ()
-
-
-def parse_metadata(
-    hf_quant_config: Mapping[str, Any] | None, quantization_config: Mapping[str, Any] | None
-) -> QuantMetadata | None:
-    """Merge `hf_quant_config.json` and `quantization_config`; None when there is neither.
-
-    Where they disagree `quantization_config` is taken, as vLLM does, and a note says so.
-
-    Raises:
-        CheckpointError: A field has the wrong type.
-    """
-    legacy = _legacy(hf_quant_config) if hf_quant_config else None
-    inline = _inline(quantization_config) if quantization_config else None
-    if legacy is None or inline is None:
-        return inline or legacy
-    notes = []
-    if legacy.algo != inline.algo:
-        notes.append(f"quant_algo: {inline.algo} in config.json, {legacy.algo} in the other file")
-    if set(legacy.exclude) != set(inline.exclude):
-        different = sorted(set(legacy.exclude) ^ set(inline.exclude))
-        notes.append(f"excluded modules differ between the two files: {', '.join(different[:5])}")
-    return QuantMetadata(
-        method=inline.method,
-        algo=inline.algo or legacy.algo,
-        exclude=inline.exclude,
-        static_inputs=inline.static_inputs,
-        kv_cache=inline.kv_cache or legacy.kv_cache,
-        notes=tuple(notes),
-    )
-
-
-def _strings(value: object, what: str) -> tuple[str, ...]:
-    if value is None:
-        return ()
-    if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
-        raise CheckpointError(f"{what}: expected a list of module names, got {value!r:.80}")
-    return tuple(value)
-
-
-def _static_for(algo: str) -> bool | None:
-    if algo in ("FP8", "NVFP4"):
-        return True
-    return False if algo else None
-
-
-def _legacy(data: Mapping[str, Any]) -> QuantMetadata:
-    where = "hf_quant_config.json"
-    section = data.get("quantization")
-    if not isinstance(section, Mapping):
-        raise CheckpointError(f"{where}: expected an object 'quantization'")
-    algo = str(section.get("quant_algo") or "").upper()
-    kv = section.get("kv_cache_quant_algo")
-    return QuantMetadata(
-        method="modelopt",
-        algo=algo,
-        exclude=_strings(section.get("exclude_modules"), f"{where}: exclude_modules"),
-        static_inputs=_static_for(algo),
-        kv_cache=str(kv) if kv else None,
-    )
-
-
-def _inline(data: Mapping[str, Any]) -> QuantMetadata:
-    where = "config.json: quantization_config"
-    algo = str(data.get("quant_algo") or "").upper()
-    groups = data.get("config_groups")
-    static = _static_for(algo)
-    if isinstance(groups, Mapping) and groups:
-        inputs = [g.get("input_activations") for g in groups.values() if isinstance(g, Mapping)]
-        static = all(isinstance(i, Mapping) and i.get("dynamic") is False for i in inputs)
-        if algo == "MIXED_PRECISION":
-            static = None
-    return QuantMetadata(
-        method=str(data.get("quant_method") or ""),
-        algo=algo,
-        exclude=_strings(data.get("ignore", data.get("exclude_modules")), f"{where}.ignore"),
-        static_inputs=static,
-        kv_cache="FP8" if data.get("kv_cache_scheme") else None,
-    )
-
-
-def is_excluded(module: str, patterns: Iterable[str]) -> bool:
-    """Whether an ignore list covers a module, by the rules of the engines that read it.
-
-    An entry covers a module by equality, as a substring or as a shell wildcard, also with
-    "language_model." left out; `path*` covers `path` and everything below it.
-    """
-    names = (module, module.removeprefix("language_model."))
-    for pattern in patterns:
-        short = pattern.removeprefix("language_model.")
-        for name in names:
-            for entry in {pattern, short}:
-                if entry and (entry in name or fnmatch.fnmatchcase(name, entry)):
-                    return True
-                if entry.endswith("*") and (name + ".").startswith(entry[:-1].rstrip(".") + "."):
-                    return True
-    return False
 
 
 def cross_check(layers: Mapping[str, StoredLinear], metadata: QuantMetadata | None) -> list[str]:
@@ -310,6 +201,12 @@ def cross_check(layers: Mapping[str, StoredLinear], metadata: QuantMetadata | No
     for module in quantized:
         if is_excluded(module, metadata.exclude):
             notes.append(f"'{module}' is listed as excluded but stored quantized")
+        stated, label = metadata.layers.get(module, metadata.label), layers[module].label
+        if stated and stated != label:
+            notes.append(f"'{module}' is stored as {label}, the config says {stated}")
+    for module in metadata.layers:
+        if module in layers and layers[module].kind == "plain":
+            notes.append(f"'{module}' is listed as {metadata.layers[module]} but stored plain")
     if quantized:
         kinds = {_shape_free(m) for m in quantized}
         for module, layer in layers.items():

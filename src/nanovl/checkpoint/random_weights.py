@@ -157,7 +157,7 @@ def write_random(
     Args:
         preset_name: "12b", "mini" or "tiny".
         folder: Where to; must not exist, be empty, or hold a checkpoint to `overwrite`.
-        format: "bf16", "fp8", "nvfp4" or another policy.
+        format: "bf16", "fp8", "nvfp4", "int8", "int4", "int4-sym" or another policy.
         seed: Equal seeds give equal weights, in every format.
         tokenizer: A tokenizer, its file or a folder with one; None takes the byte tokenizer for
             "tiny" and the embedded model's for the others.

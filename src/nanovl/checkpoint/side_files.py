@@ -92,7 +92,7 @@ def write_config_files(
     token_ids: Mapping[str, int] | None = None,
     base: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write config.json and, for a quantized checkpoint, hf_quant_config.json.
+    """Write config.json and, for FP8 and NVFP4, hf_quant_config.json.
 
     Args:
         folder: An existing folder.
@@ -119,7 +119,7 @@ def write_config_files(
         if configs is None:
             data.pop("quantization_config", None)
     write_json(folder / "config.json", data)
-    if configs:
+    if configs is not None and configs[0] is not None:
         write_json(folder / "hf_quant_config.json", configs[0])
 
 

@@ -45,7 +45,7 @@ class WeightSource(Protocol):
         ...
 
     def packed(self, layer: StoredLinear) -> Mapping[str, torch.Tensor]:
-        """Role -> tensor of an FP8 or NVFP4 layer, with the roles ModelOpt uses."""
+        """Buffers of the quantized linear that a packed layer becomes in memory."""
         ...
 
 
@@ -101,6 +101,12 @@ def _module(layer: StoredLinear, found: Mapping[str, torch.Tensor]) -> Quantized
         return nvfp4
     if layer.kind == "int8":
         return Int8Linear.from_quantized(found["weight"], found["weight_scale"].float().reshape(-1))
+    if layer.kind == "int4":
+        int4 = Int4Linear(k, n, group_size=layer.group_size, device="meta")
+        int4.weight_packed = found["weight_packed"]
+        int4.weight_scale = found["weight_scale"].to(torch.bfloat16)
+        int4.weight_min = found["weight_min"].to(torch.bfloat16)
+        return int4
     assert layer.kind == "int4-ct", layer.kind
     stated = tuple(found["weight_shape"].tolist())
     if stated != layer.shape:
@@ -180,11 +186,16 @@ class ModelSource:
             return StoredLinear(
                 module=module, kind="plain", shape=shape, roles=frozenset({"weight"})
             )
-        kind = found.format
+        kind, group_size = found.format, 0
         if isinstance(found, Fp8Linear) and found.weight_scale.dim():
             kind = "fp8-channel"
-        roles = frozenset(name for name, _ in found.named_buffers())
-        return StoredLinear(module=module, kind=kind, shape=shape, roles=roles)
+        roles = {name for name, _ in found.named_buffers()}
+        if isinstance(found, Int4Linear):
+            roles.add("weight_packed")  # also while its kernel holds the nibbles in another order
+            group_size = found.group_size
+        return StoredLinear(
+            module=module, kind=kind, shape=shape, roles=frozenset(roles), group_size=group_size
+        )
 
     def dtype(self, name: str) -> str:
         """As `WeightSource`."""
@@ -205,7 +216,7 @@ class ModelSource:
 
     def packed(self, layer: StoredLinear) -> Mapping[str, torch.Tensor]:
         """As `WeightSource`."""
-        return dict(self._modules[layer.module].named_buffers())
+        return dict(self._modules[layer.module].state_dict())
 
 
 def _finite(name: str, tensor: torch.Tensor) -> torch.Tensor:

@@ -14,7 +14,7 @@ from nanovl.core.config import to_dict
 if TYPE_CHECKING:
     from nanovl.checkpoint.info import CheckpointInfo
 
-__all__ = ["info"]
+__all__ = ["info", "size_text"]
 
 
 @guarded
@@ -59,12 +59,12 @@ def _rows(found: CheckpointInfo) -> list[tuple[str, str]]:
         for c, name in (("M", "Mamba-2"), ("*", "attention"), ("-", "MLP"))
     )
     parts = ", ".join(f"{name} {_count(n)}" for name, n in found.parameters.items() if n)
-    dtypes = ", ".join(f"{dtype} {_size(n)}" for dtype, n in found.bytes_by_dtype.items())
+    dtypes = ", ".join(f"{dtype} {size_text(n)}" for dtype, n in found.bytes_by_dtype.items())
     rows = [
         ("folder", str(found.folder)),
         ("origin", found.origin or "unknown"),
         ("parameters", f"{_count(found.num_parameters)} ({parts})"),
-        ("data", f"{_size(found.num_bytes)} ({dtypes}) in {found.tensors} tensors"),
+        ("data", f"{size_text(found.num_bytes)} ({dtypes}) in {found.tensors} tensors"),
         ("layers", f"{len(lm.pattern)} ({layers}), width {lm.hidden_size}"),
         ("pattern", lm.pattern),
         (
@@ -76,7 +76,8 @@ def _rows(found: CheckpointInfo) -> list[tuple[str, str]]:
         ("context", f"{config.max_sequence_length} tokens"),
         (
             "cache",
-            f"{_size(lm.state_bytes())} per sequence, {_size(lm.kv_bytes_per_token())} per token",
+            f"{size_text(lm.state_bytes())} per sequence, "
+            f"{size_text(lm.kv_bytes_per_token())} per token",
         ),
         ("quantized", found.quant_algo or "no"),
     ]
@@ -84,7 +85,7 @@ def _rows(found: CheckpointInfo) -> list[tuple[str, str]]:
         for kind, formats in found.formats.items():
             rows.append((f"  {kind}", ", ".join(f"{n} {name}" for name, n in formats.items())))
     rows += [
-        ("file" if i == 0 else "", f"{s.name}  {_size(s.size_bytes)}  {s.tensors} tensors")
+        ("file" if i == 0 else "", f"{s.name}  {size_text(s.size_bytes)}  {s.tensors} tensors")
         for i, s in enumerate(found.shards)
     ]
     if found.ignored:
@@ -99,7 +100,8 @@ def _count(number: int) -> str:
     return str(number)
 
 
-def _size(size_bytes: int) -> str:
+def size_text(size_bytes: int) -> str:
+    """A size as people say it: 1.23 GB, 302.37 kB."""
     for unit, size in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
         if size_bytes >= size:
             return f"{size_bytes / size:.2f} {unit}"

@@ -25,6 +25,7 @@ from nanovl.cli.eval import evaluate
 from nanovl.cli.extract import extract
 from nanovl.cli.info import info
 from nanovl.cli.plan import plan
+from nanovl.cli.quantize import quantize
 from nanovl.cli.read import read
 from nanovl.cli.serve import serve
 from nanovl.cli.summarize import summarize
@@ -46,6 +47,7 @@ _VERBS: dict[str, Callable[..., None]] = {
     "chat": chat,
     "info": info,
     "convert": convert,
+    "quantize": quantize,
     "train": train,
     "plan": plan,
     "doctor": doctor,

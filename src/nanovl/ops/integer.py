@@ -1,11 +1,12 @@
 """INT8 per output channel and INT4 per group: the weight formats that are fast on a CPU.
 
 INT8 is symmetric, value = q * scale. INT4 is asymmetric, value = q * scale + minimum with q from 0
-to 15. Plain tensor functions; kernels and storage are the business of `nanovl.quant`.
+to 15; its symmetric relative for interchange has minimum = -8 * scale. Plain tensor functions;
+kernels and storage are the business of `nanovl.quant`.
 
 Letters: n output rows, k input columns, g columns per group.
 
-Source: quantization specification, sections 7.3 (I1) and 8.1.
+Source: quantization specification, sections 5.6, 7.3 (I1) and 8.1.
 """
 
 from __future__ import annotations
@@ -15,10 +16,20 @@ import torch
 from nanovl.core.errors import InputError
 from nanovl.ops.rowwise import finite_amax, row_slices, true_divide
 
-__all__ = ["int4_dequantize", "int4_quantize", "int8_dequantize", "int8_quantize"]
+__all__ = [
+    "int4_dequantize",
+    "int4_quantize",
+    "int4_quantize_symmetric",
+    "int8_dequantize",
+    "int8_quantize",
+]
 
 INT8_MAX = 127.0
 INT4_LEVELS = 15.0
+
+# Symmetric codes go from -8 to 7, so a group has to choose what its largest value becomes: a code
+# that cannot clip, one that is exact on the negative side, or half of either.
+_SYMMETRIC_ENDS = (7.0, 7.5, 8.0)
 
 
 def int8_quantize(w: torch.Tensor, *, what: str = "weight") -> tuple[torch.Tensor, torch.Tensor]:
@@ -90,13 +101,7 @@ def int4_quantize(
     Raises:
         InputError: k is not a multiple of `group`, or a value is not finite.
     """
-    n, k = w.shape
-    if group < 1 or k % group:
-        raise InputError(
-            f"{what}: {k} columns are not a multiple of the group size {group}; "
-            "choose a group size that divides them or leave this one in BF16"
-        )
-    finite_amax(w, what)
+    n, k = _grouped_shape(w, group, what)
     q = torch.empty((n, k), dtype=torch.uint8, device=w.device)
     scale = torch.empty((n, k // group), dtype=scale_dtype, device=w.device)
     minimum = torch.empty_like(scale)
@@ -109,6 +114,57 @@ def int4_quantize(
         y = (groups - minimum[part].float().unsqueeze(-1)) / scale[part].float().unsqueeze(-1)
         q[part] = y.round_().clamp_(0, INT4_LEVELS).view(-1, k)
     return q, scale, minimum
+
+
+def int4_quantize_symmetric(
+    w: torch.Tensor,
+    group: int = 32,
+    *,
+    scale_dtype: torch.dtype = torch.bfloat16,
+    what: str = "weight",
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Quantize groups of a row to -8 .. 7 steps around zero.
+
+    Of three steps, the group's largest value over 7, 7.5 or 8, it takes the one with the smallest
+    squared error. Arguments and errors as for `int4_quantize`.
+
+    Returns:
+        q: (n, k) uint8 in 0 .. 15, the number of steps plus 8.
+        scale: (n, k / group), the step; 1 for a group of zeros.
+    """
+    n, k = _grouped_shape(w, group, what)
+    q = torch.empty((n, k), dtype=torch.uint8, device=w.device)
+    scale = torch.empty((n, k // group), dtype=scale_dtype, device=w.device)
+    for part in row_slices(n, k, w.device):
+        groups = w[part].float().view(-1, k // group, group)  # (rows, k / g, g)
+        amax = groups.abs().amax(-1)
+        best = torch.full_like(amax, float("inf"))
+        chosen = torch.zeros_like(groups)
+        step = torch.ones_like(amax)
+        for end in _SYMMETRIC_ENDS:
+            s = true_divide(amax, end).to(scale_dtype).float()  # as it will be stored
+            s.masked_fill_(s == 0, 1.0)
+            codes = (groups / s.unsqueeze(-1)).round_().clamp_(-8, 7)
+            error = (codes * s.unsqueeze(-1) - groups).square_().sum(-1)
+            better = error < best
+            best = torch.where(better, error, best)
+            step = torch.where(better, s, step)
+            chosen = torch.where(better.unsqueeze(-1), codes, chosen)
+        q[part] = (chosen + 8).view(-1, k)
+        scale[part] = step
+    return q, scale
+
+
+def _grouped_shape(w: torch.Tensor, group: int, what: str) -> tuple[int, int]:
+    """Shape of a finite matrix that can be cut into groups."""
+    n, k = w.shape
+    if group < 1 or k % group:
+        raise InputError(
+            f"{what}: {k} columns are not a multiple of the group size {group}; "
+            "choose a group size that divides them or leave this one in BF16"
+        )
+    finite_amax(w, what)
+    return n, k
 
 
 def int4_dequantize(

@@ -14,7 +14,13 @@ from nanovl.ops.fp8 import (
     fp8_fake_quant,
     fp8_scale,
 )
-from nanovl.ops.integer import int4_dequantize, int4_quantize, int8_dequantize, int8_quantize
+from nanovl.ops.integer import (
+    int4_dequantize,
+    int4_quantize,
+    int4_quantize_symmetric,
+    int8_dequantize,
+    int8_quantize,
+)
 from nanovl.ops.nvfp4 import (
     NVFP4_BLOCK,
     NVFP4_MAX,
@@ -45,6 +51,7 @@ __all__ = [
     "fp8_scale",
     "int4_dequantize",
     "int4_quantize",
+    "int4_quantize_symmetric",
     "int8_dequantize",
     "int8_quantize",
     "nvfp4_decode",

@@ -23,6 +23,7 @@ from nanovl.core.errors import CheckpointError, InputError
 from nanovl.ops.lowp import (
     int4_dequantize,
     int4_quantize,
+    int4_quantize_symmetric,
     int8_dequantize,
     int8_quantize,
     pack_nibbles,
@@ -192,9 +193,17 @@ class Int4Linear(QuantizedLinear):
         *,
         bias: torch.Tensor | None = None,
         group_size: int = 32,
+        symmetric: bool = False,
         what: str = "weight",
     ) -> Self:
         """Quantize a linear or a weight matrix (n, k).
+
+        Args:
+            source: What to quantize; it is not changed.
+            bias: (n,), when `source` is a matrix.
+            group_size: g.
+            symmetric: Use minima of -8 * scale, as formats for interchange know them.
+            what: Name of the weight, for messages.
 
         Raises:
             InputError: A value is not finite, or the group size does not fit.
@@ -205,7 +214,10 @@ class Int4Linear(QuantizedLinear):
             return weight[rows]
 
         n, k = weight.shape
-        return cls.from_rows(read, n, k, weight.device, group_size, bias=bias, what=what)
+        device = weight.device
+        return cls.from_rows(
+            read, n, k, device, group_size, symmetric=symmetric, bias=bias, what=what
+        )
 
     @classmethod
     def from_rows(
@@ -216,6 +228,7 @@ class Int4Linear(QuantizedLinear):
         device: torch.device,
         group_size: int = 32,
         *,
+        symmetric: bool = False,
         bias: torch.Tensor | None = None,
         what: str = "weight",
     ) -> Self:
@@ -223,7 +236,11 @@ class Int4Linear(QuantizedLinear):
         module = cls(k, n, group_size=group_size, device=device)
         assert module.weight_packed is not None
         for rows in row_slices(n, k, device):
-            q, scale, minimum = int4_quantize(read(rows), group_size, what=what)
+            if symmetric:
+                q, scale = int4_quantize_symmetric(read(rows), group_size, what=what)
+                minimum = -8 * scale  # exact: only the exponent changes
+            else:
+                q, scale, minimum = int4_quantize(read(rows), group_size, what=what)
             module.weight_packed[rows] = pack_nibbles(q)
             module.weight_scale[rows], module.weight_min[rows] = scale, minimum
         module.bias = bias

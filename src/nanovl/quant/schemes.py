@@ -23,12 +23,14 @@ from nanovl.ops.rowwise import row_slices
 from nanovl.quant.base import QuantizedLinear
 from nanovl.quant.floating import Fp8Linear, NvFp4Linear
 from nanovl.quant.integer import INT4_GROUPS, Int4Linear, Int8Linear
+from nanovl.quant.rounding import ALGORITHMS, round_linear
 
 __all__ = [
     "DENY",
     "FORMATS",
     "POLICIES",
     "Policy",
+    "column_multiple",
     "find_policy",
     "format_of",
     "plan_formats",
@@ -42,7 +44,8 @@ __all__ = [
 FORMATS = {
     "bf16": 16.0,
     "fp8": 8.0,
-    "int4": 5.0,  # groups of 32 with bf16 scale and minimum
+    "int4": 5.0,  # groups of 32 with bf16 scale and minimum; nanovl's own files
+    "int4-sym": 4.5,  # groups of 32 with bf16 scale; files other engines read
     "int8": 8.0,
     "nvfp4": 4.5,
     "nvfp4-w4a16": 4.5,
@@ -106,6 +109,7 @@ POLICIES = {
         _policy("nvfp4-keep-attn-mamba", (_MLP, "nvfp4"), (_MAMBA, "fp8")),
         _policy("int8", (_ALL, "int8")),
         _policy("int4", (_ALL, "int4")),
+        _policy("int4-sym", (_ALL, "int4-sym")),
     )
 }
 
@@ -162,7 +166,7 @@ def plan_formats(root: nn.Module, policy: Policy) -> dict[str, str]:
                 continue
             name = f"{parent_name}.{own_name}" if parent_name else own_name
             target = format_of(name, policy, siblings=children)
-            if target != "bf16" and child.in_features % _column_multiple(target) == 0:
+            if target != "bf16" and child.in_features % column_multiple(target) == 0:
                 chosen[name] = target
     return chosen
 
@@ -173,6 +177,8 @@ def quantize_linear(
     *,
     input_amax: torch.Tensor | float | None = None,
     weight_amax: torch.Tensor | float | None = None,
+    algo: str = "max",
+    hessian: torch.Tensor | None = None,
     what: str = "weight",
 ) -> nn.Module:
     """Quantize one linear.
@@ -181,15 +187,31 @@ def quantize_linear(
         linear: What to quantize; it is not changed.
         target: A key of `FORMATS`.
         input_amax: Calibrated largest input, for "fp8" and "nvfp4"; None gives a weight-only one.
-        weight_amax: Common maximum of fused projections, for "fp8" and "nvfp4".
+        weight_amax: Common maximum of fused projections, for "fp8" and "nvfp4"; see
+            `quant.rounding.weight_range`.
+        algo: How the weight is rounded, see `quant.rounding.ALGORITHMS`.
+        hessian: (k, k), the sum of x^T x over inputs, for the algorithms that need it.
         what: Name of the weight, for messages.
 
+    Returns:
+        The quantized linear; `linear` itself for "bf16".
+
     Raises:
-        ConfigError: Unknown format.
+        ConfigError: Unknown format or algorithm, or an algorithm without the Hessian it needs.
         InputError: The weight is not finite or its shape does not fit.
     """
     if target == "bf16":
         return linear
+    if target in ALGORITHMS and algo != "max":
+        return round_linear(
+            linear,
+            target,
+            algo,
+            hessian=hessian,
+            input_amax=input_amax,
+            weight_amax=weight_amax,
+            what=what,
+        )
     if target == "fp8":
         return Fp8Linear.from_float(
             linear, input_amax=input_amax, weight_amax=weight_amax, what=what
@@ -199,8 +221,8 @@ def quantize_linear(
         return NvFp4Linear.from_float(linear, input_amax=amax, weight_amax=weight_amax, what=what)
     if target == "int8":
         return Int8Linear.from_float(linear, what=what)
-    if target == "int4":
-        return Int4Linear.from_float(linear, what=what)
+    if target in ("int4", "int4-sym"):
+        return Int4Linear.from_float(linear, symmetric=target == "int4-sym", what=what)
     raise ConfigError(
         f"format {target!r}: expected {', '.join(sorted(FORMATS))}{nearest(target, FORMATS)}"
     )
@@ -321,7 +343,6 @@ def _device_of(module: nn.Linear | QuantizedLinear) -> torch.device:
     return next(module.buffers()).device
 
 
-def _column_multiple(target: str) -> int:
-    return {"nvfp4": NVFP4_BLOCK, "nvfp4-w4a16": NVFP4_BLOCK, "int4": min(INT4_GROUPS)}.get(
-        target, 1
-    )
+def column_multiple(target: str) -> int:
+    """What the number of input features must be a multiple of for a format."""
+    return {"nvfp4": NVFP4_BLOCK, "int4": min(INT4_GROUPS)}.get(target.split("-")[0], 1)

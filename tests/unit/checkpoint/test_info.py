@@ -24,7 +24,17 @@ State = dict[str, torch.Tensor]
 MakeFolder = Callable[..., Path]
 
 
-@pytest.mark.parametrize("name", ["bf16", "fp8", "nvfp4"])
+ALGOS = {
+    "bf16": "",
+    "fp8": "FP8",
+    "nvfp4": "NVFP4",
+    "int8": "compressed-tensors int-quantized",
+    "int4": "nanovl int4",
+    "int4-sym": "compressed-tensors pack-quantized",
+}
+
+
+@pytest.mark.parametrize("name", ALGOS)
 def test_counts_do_not_depend_on_the_format(tmp_path: Path, name: str) -> None:
     info = inspect(write_random("tiny", tmp_path / name, name))
     config = preset("tiny")
@@ -43,8 +53,8 @@ def test_counts_do_not_depend_on_the_format(tmp_path: Path, name: str) -> None:
     assert info.vocab_rows == 320
     assert info.tokenizer_size == byte_tokenizer().size
     assert info.pattern == "M-M*-"
-    assert info.quant_algo == {"bf16": "", "fp8": "FP8", "nvfp4": "NVFP4"}[name]
-    kind = "plain" if name == "bf16" else name
+    assert info.quant_algo == ALGOS[name]
+    kind = {"bf16": "plain", "int4-sym": "int4-ct"}.get(name, name)
     assert info.formats["mamba.in_proj"] == {kind: 2}
     assert info.formats["attention.q_proj"] == {kind: 1}
     assert info.shards[0].tensors == info.tensors

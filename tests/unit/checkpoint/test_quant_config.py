@@ -8,7 +8,8 @@ import pytest
 
 from nanovl.checkpoint.keymap import expected_tensors, linear_modules
 from nanovl.checkpoint.quant_config import exclude_patterns, quant_configs, verify_patterns
-from nanovl.checkpoint.quantized import StoredLinear, cross_check, is_excluded, parse_metadata
+from nanovl.checkpoint.quant_metadata import is_excluded, parse_metadata
+from nanovl.checkpoint.quantized import StoredLinear, cross_check
 from nanovl.core.errors import CheckpointError
 from nanovl.model.config import VLMConfig, preset
 
@@ -112,13 +113,13 @@ def test_mixture() -> None:
     assert f"{prefix}.3.mixer.o_proj" in inline["ignore"]
 
 
-def test_run_time_formats_cannot_be_described() -> None:
-    some = layers(TINY, default="fp8")
+def test_mixtures_that_cannot_be_described() -> None:
+    some = layers(TINY, default="fp8", up_proj="nvfp4")
     module = next(iter(some))
     some[module] = StoredLinear(
         module=module, kind="int8", shape=(1, 1), roles=frozenset({"weight"})
     )
-    with pytest.raises(CheckpointError, match="stored as int8"):
+    with pytest.raises(CheckpointError, match="stored as fp8, int8, nvfp4; no format of"):
         quant_configs(TINY, some, version="1")
 
 

@@ -7,14 +7,13 @@ from typing import Any
 
 import pytest
 
+from nanovl.checkpoint.quant_metadata import is_excluded, parse_metadata
 from nanovl.checkpoint.quantized import (
     StoredLinear,
     cross_check,
     detect,
-    is_excluded,
     module_of,
     needs_input_scale,
-    parse_metadata,
 )
 from nanovl.core.errors import CheckpointError
 
@@ -34,6 +33,8 @@ F8 = ("F8_E4M3", (N, K))
 U8 = ("U8", (N, K // 2))
 BLOCKS = ("F8_E4M3", (N, K // 16))
 ONE = ("F32", ())
+GROUPS = ("BF16", (N, K // 32))
+WIDE = ("BF16", (N, K // 128))
 
 
 @pytest.mark.parametrize(
@@ -69,6 +70,8 @@ ONE = ("F32", ())
             ),
             "int4-ct",
         ),
+        (found(weight_packed=U8, weight_scale=GROUPS, weight_min=GROUPS), "int4"),
+        (found(weight_packed=U8, weight_scale=WIDE, weight_min=WIDE), "int4"),
     ],
 )
 def test_formats(entries: dict[str, Entry], kind: str) -> None:
@@ -77,6 +80,8 @@ def test_formats(entries: dict[str, Entry], kind: str) -> None:
     assert layer.shape == (N, K)
     assert layer.roles == set(entries)
     assert layer.label == kind.split("-")[0]
+    wide = Entry(*WIDE) in entries.values()
+    assert layer.group_size == (0 if layer.label != "int4" else 128 if wide else 32)
 
 
 @pytest.mark.parametrize(
@@ -103,6 +108,10 @@ def test_formats(entries: dict[str, Entry], kind: str) -> None:
             weight_shape=("I64", (2,)),
         ),
         found(weight=F8, weight_scale_inv=("F32", (2, 1))),
+        found(weight_packed=U8, weight_scale=GROUPS),
+        found(weight_packed=U8, weight_scale=GROUPS, weight_min=WIDE),
+        found(weight_packed=U8, weight_scale=("F16", (N, 4)), weight_min=("F16", (N, 4))),
+        found(weight_packed=U8, weight_scale=GROUPS, weight_min=GROUPS, input_scale=ONE),
     ],
 )
 def test_unknown_combinations(entries: dict[str, Entry]) -> None:
@@ -210,10 +219,19 @@ def test_damaged_metadata(legacy: dict[str, Any], config: dict[str, Any] | None)
         ("lm_head", False),
         ("vision_model*", False),
         ("", False),
+        ("re:.*in_proj", True),
+        ("re:backbone.*", True),
+        ("re:in_proj", False),
+        (r"re:language_model\.backbone\.layers\.1\.mixer\.in_proj$", True),
     ],
 )
 def test_exclusion_rules(pattern: str, covers: bool) -> None:
     assert is_excluded("language_model.backbone.layers.1.mixer.in_proj", [pattern]) is covers
+
+
+def test_an_exclusion_that_is_no_expression() -> None:
+    with pytest.raises(CheckpointError, match=r"'re:\*x' in the list of excluded modules"):
+        is_excluded("a.b", ["re:*x"])
 
 
 def test_a_subtree_does_not_cover_its_neighbour() -> None:
@@ -238,6 +256,70 @@ def test_cross_check() -> None:
     plain = {"y.conv": layers["y.conv"]}
     assert cross_check(plain, None) == []
     assert "every layer is stored plain" in cross_check(plain, parse_metadata(None, inline()))[0]
+
+
+def compressed(**formats: tuple[str, int, list[str]]) -> dict[str, Any]:
+    """`name=(type, bits, targets)` as groups of compressed-tensors."""
+    return {
+        "quant_method": "compressed-tensors",
+        "config_groups": {
+            name: {"weights": {"type": kind, "num_bits": bits}, "targets": targets}
+            for name, (kind, bits, targets) in formats.items()
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    ("config", "label", "listed"),
+    [
+        (inline("FP8"), "fp8", {}),
+        (inline("FP8_PER_CHANNEL_PER_TOKEN"), "fp8", {}),
+        (inline("W4A16_NVFP4"), "nvfp4", {}),
+        (inline("something new"), "", {}),
+        (
+            inline(
+                "MIXED_PRECISION",
+                quantized_layers={
+                    "backbone.layers.0.mixer.in_proj": {"quant_algo": "FP8"},
+                    "y": {"quant_algo": "NVFP4"},
+                    "z": {},
+                },
+            ),
+            "",
+            {"language_model.backbone.layers.0.mixer.in_proj": "fp8", "y": "nvfp4", "z": ""},
+        ),
+        (compressed(a=("int", 8, ["Linear"])), "int8", {}),
+        (compressed(a=("float", 4, ["re:.*"])), "nvfp4", {}),
+        (
+            compressed(a=("int", 4, ["x.a", "Linear"]), b=("float", 8, ["x.b"])),
+            "",
+            {"x.a": "int4", "x.b": "fp8"},
+        ),
+        (
+            {"quant_method": "nanovl", "quantized_layers": {"x.a": {"format": "int4"}}},
+            "",
+            {"x.a": "int4"},
+        ),
+    ],
+)
+def test_stated_formats(config: dict[str, Any], label: str, listed: dict[str, str]) -> None:
+    metadata = parse_metadata(None, config)
+    assert metadata is not None
+    assert metadata.label == label
+    assert metadata.layers == listed
+
+
+def test_stored_in_another_format_than_stated() -> None:
+    layers = {"x.a": layer("x.a", "fp8"), "x.b": layer("x.b", "nvfp4")}
+    assert cross_check(layers, parse_metadata(None, inline("FP8"))) == [
+        "'x.b' is stored as nvfp4, the config says fp8"
+    ]
+    groups = compressed(a=("int", 4, ["x.a", "x.c"]), b=("float", 4, ["x.b"]))
+    layers["x.c"] = layer("x.c", "plain")
+    assert cross_check(layers, parse_metadata(None, groups)) == [
+        "'x.a' is stored as fp8, the config says int4",
+        "'x.c' is listed as int4 but stored plain",
+    ]
 
 
 def test_missing_activation_scales() -> None:

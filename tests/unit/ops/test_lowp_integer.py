@@ -6,7 +6,13 @@ import pytest
 import torch
 
 from nanovl.core.errors import InputError
-from nanovl.ops.integer import int4_dequantize, int4_quantize, int8_dequantize, int8_quantize
+from nanovl.ops.integer import (
+    int4_dequantize,
+    int4_quantize,
+    int4_quantize_symmetric,
+    int8_dequantize,
+    int8_quantize,
+)
 
 
 def test_i1_int8_per_channel():
@@ -71,13 +77,37 @@ def test_int4_ties_go_to_the_even_code():
     assert q[0, :8].tolist() == [0, 15, 0, 2, 2, 14, 14, 7]
 
 
+def test_symmetric_int4_takes_the_best_of_its_three_steps():
+    torch.manual_seed(0)
+    w = torch.randn(64, 256)
+    q, scale = int4_quantize_symmetric(w)
+    assert (q.dtype, scale.dtype) == (torch.uint8, torch.bfloat16)
+    assert (int(q.min()), int(q.max())) == (0, 15)
+    wide = scale.float().repeat_interleave(32, 1)
+    error = ((q.float() - 8) * wide - w).view(64, 8, 32).square().sum(-1)
+    amax = w.view(64, 8, 32).abs().amax(-1)
+    for end in (7.0, 7.5, 8.0):
+        step = (amax / end).bfloat16().float().repeat_interleave(32, 1)
+        alone = ((w / step).round().clamp(-8, 7) * step - w).view(64, 8, 32).square().sum(-1)
+        assert bool((error <= alone).all())
+        assert bool((error < alone).any())  # none of them is best everywhere
+
+
+def test_symmetric_int4_exact_values_and_zeros():
+    w = torch.cat([torch.arange(-8.0, 8.0).repeat(2)[None], torch.zeros(1, 32)], dim=1)
+    q, scale = int4_quantize_symmetric(w)
+    assert scale.tolist() == [[1.0, 1.0]]
+    assert torch.equal(q.float() - 8, w)
+
+
 @pytest.mark.parametrize("group", [0, 36, 64])
 def test_int4_group_that_does_not_fit_is_refused(group):
-    with pytest.raises(InputError, match="group size"):
-        int4_quantize(torch.ones(2, 96), group)
+    for quantize in (int4_quantize, int4_quantize_symmetric):
+        with pytest.raises(InputError, match="group size"):
+            quantize(torch.ones(2, 96), group)
 
 
-@pytest.mark.parametrize("quantize", [int4_quantize, int8_quantize])
+@pytest.mark.parametrize("quantize", [int4_quantize, int4_quantize_symmetric, int8_quantize])
 def test_not_finite_is_refused(quantize):
     w = torch.ones(2, 32)
     w[1, 5] = math.nan

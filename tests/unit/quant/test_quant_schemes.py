@@ -76,6 +76,7 @@ EXPECTED = {
     },
     "int8": dict.fromkeys(PROJECTIONS, "int8"),
     "int4": dict.fromkeys(PROJECTIONS, "int4"),
+    "int4-sym": dict.fromkeys(PROJECTIONS, "int4-sym"),
 }
 
 
@@ -156,7 +157,7 @@ def test_plan_lists_the_linears_that_fit():
         "layers.1.experts.0.out_proj": "fp8",
     }
     assert plan_formats(net, find_policy("fp8")) == both
-    for name in ("nvfp4", "int4"):
+    for name in ("nvfp4", "int4", "int4-sym"):
         assert set(plan_formats(net, find_policy(name))) == {n for n in both if "in_proj" in n}
     greedy = plan_formats(net, Policy(name="greedy", rules=(("*", "int8"),)))
     assert "layers.1.gate" not in greedy
@@ -196,6 +197,7 @@ def test_quantize_linear(target):
         "nvfp4-w4a16": NvFp4Linear,
         "int8": Int8Linear,
         "int4": Int4Linear,
+        "int4-sym": Int4Linear,
     }
     assert type(module) is kinds[target]
     assert torch.equal(module.bias, source.bias)
