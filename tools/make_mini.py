@@ -64,9 +64,9 @@ REAL: dict[str, tuple[str, str]] = {
 
 # Name of the set: samples at scale 1, generator, settings; "{data}" is the folder of the real data.
 MADE: dict[str, tuple[int, str, dict[str, Any]]] = {
-    "ocr-word": (3000, "ocr-word", {}),
-    "ocr-line": (8000, "ocr-line", {}),
-    "ocr-page": (6000, "ocr-page", {}),
+    "ocr-word": (20000, "ocr-word", {}),
+    "ocr-line": (100000, "ocr-line", {}),
+    "ocr-page": (20000, "ocr-page", {}),
     "ocr-scene": (1500, "ocr-scene", {}),
     "scenes-2d": (4000, "scenes-2d", {}),
     "scenes-geometry": (1000, "scenes-geometry", {}),
@@ -119,7 +119,7 @@ PICTURES = {**PAGES, **LOOKS, **CHARTS, **TABLES, **FORMS, **READING}
 BLENDS: dict[str, dict[str, float]] = {
     "language": {"wiki": 25, "books": 25, "books-more": 20, "tech": 18, "modules": 5,
                  "multilingual": 7},
-    "reading": {"ocr-word": 10, "ocr-line": 60, **{k: 1.5 * v for k, v in PAGES.items()},
+    "reading": {"ocr-word": 10, "ocr-line": 60, **{k: 0.75 * v for k, v in PAGES.items()},
                 "wiki": 3, "books": 3, "tech": 2, "stories-text": 1},
     "stage0": {"ocr-line": 2, **PAGES, "clipart": 2, "charts-drawn": 1, "tables": 1},
     "stage1": {"ocr-line": 2, **PICTURES, **CHATS, "stories-text": 1, "gsm8k": 0.5, "bfcl": 0.5},

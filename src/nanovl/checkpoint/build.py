@@ -10,6 +10,7 @@ Source: model specification, section 9.4; quantization specification, section 6.
 from __future__ import annotations
 
 import logging
+from contextlib import ExitStack
 from pathlib import Path
 
 import torch
@@ -21,6 +22,7 @@ from nanovl.checkpoint.hf import CheckpointFiles, open_checkpoint
 from nanovl.checkpoint.keymap import expected_tensors, linear_modules
 from nanovl.checkpoint.match import Match, match
 from nanovl.checkpoint.names import resolve
+from nanovl.checkpoint.quant_cache import ConvertedLinears
 from nanovl.checkpoint.quantized import StoredLinear
 from nanovl.checkpoint.random_weights import is_random
 from nanovl.checkpoint.side_files import check_tokenizer, media_names
@@ -64,6 +66,7 @@ def load_model(
     dtype: str = "auto",
     quant: str | None = None,
     emulate_activation: bool = False,
+    keep_converted: bool = True,
     revision: str | None = None,
     token: str | None = None,
     on_event: OnEvent = ignore_event,
@@ -78,6 +81,8 @@ def load_model(
             or "int4" transcoded for a CPU. None: on a CPU large FP8 and NVFP4 checkpoints become
             INT8 and small ones are decoded, which changes no number; all else stays as stored.
         emulate_activation: Parity mode: round activations as a low-precision GEMM would.
+        keep_converted: On a CPU, keep large weights that become INT8 or INT4 below `NANOVL_HOME`
+            for the next start (`quant_cache.py`), and use them if they are there.
         revision: Branch, tag or commit on the hub.
         token: Access token for the hub.
         on_event: Told about bytes downloaded and loaded.
@@ -102,7 +107,12 @@ def load_model(
         processor = Processor(tokenizer, processor_config(found.config))
         target = _choose(quant, found, where, emulate_activation)
         _warn_about_memory(found, target, where, number)
-        vlm = _fill(files, found, where, number, target, on_event)
+        with ExitStack() as stack:
+            kept = None
+            if keep_converted and where.type == "cpu" and target in ("int8", "int4"):
+                layers = [found.layers[module] for module in linear_modules(found.config.lm)]
+                kept = stack.enter_context(ConvertedLinears(files, layers, target))
+            vlm = _fill(files, found, where, number, target, kept, on_event)
     if emulate_activation:
         for module in vlm.modules():
             if isinstance(module, QuantizedLinear):
@@ -147,6 +157,8 @@ def processor_config(config: VLMConfig) -> ProcessorConfig:
         patch_size=config.vision.patch_size,
         max_num_tiles=config.max_num_tiles,
         use_thumbnail=config.use_thumbnail,
+        mode="tiles" if config.native_min_patches is None else "native",
+        native_min_patches=config.native_min_patches,
         norm_mean=config.norm_mean,
         norm_std=config.norm_std,
         video_pruning_rate=config.video_pruning_rate,
@@ -214,6 +226,7 @@ def _fill(
     device: torch.device,
     dtype: torch.dtype,
     target: str,
+    kept: ConvertedLinears | None,
     on_event: OnEvent,
 ) -> VLM:
     """Build the model and read every tensor into it."""
@@ -224,7 +237,7 @@ def _fill(
         module = name.removesuffix(".weight")
         layer = found.layers.get(module)
         if layer is not None and module in linears:
-            _put_linear(vlm, files, layer, target, device, dtype)
+            _put_linear(vlm, files, layer, target, device, dtype, kept)
         else:
             _put_tensor(vlm, files, name, layer, device)
         roles = [name] if layer is None else [layer.name(role) for role in layer.roles]
@@ -278,13 +291,20 @@ def _put_linear(
     target: str,
     device: torch.device,
     dtype: torch.dtype,
+    kept: ConvertedLinears | None,
 ) -> None:
     """Fill a linear of the decoder, in the form it will be held in."""
-    loaded = load_layer(files, layer, dtype)
+    ready = kept.get(layer.module) if kept is not None else None
+    if ready is not None:
+        replace_module(vlm, layer.module, ready.eval())
+        return
+    converts = target not in ("stored", "bf16")
+    # What is converted is converted from the stored numbers, whatever the model computes in.
+    loaded = load_layer(files, layer, torch.float32 if converts else dtype)
     if isinstance(loaded, torch.Tensor):
         plain = vlm.get_submodule(layer.module)
-        _set(plain, "weight", loaded.to(device, dtype))
-        if target in ("stored", "bf16"):
+        _set(plain, "weight", loaded.to(device, loaded.dtype if converts else dtype))
+        if not converts:
             return
         held: nn.Module = plain
     else:
@@ -293,4 +313,7 @@ def _put_linear(
             replace_module(vlm, layer.module, held.eval())
             return
     del loaded
-    replace_module(vlm, layer.module, transcode(held, target, dtype, what=layer.module).eval())
+    converted = transcode(held, target, dtype, what=layer.module).eval()
+    if kept is not None and isinstance(converted, QuantizedLinear):
+        kept.put(layer.module, converted)
+    replace_module(vlm, layer.module, converted)

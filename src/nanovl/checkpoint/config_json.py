@@ -15,7 +15,7 @@ import difflib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -233,6 +233,8 @@ def parse_config(
         extras = NanovlSection(max_num_tiles=max_num_tiles)
     vision = _Section(top.find("vision_config")[1] or {}, f"{where}: vision_config")
     config = _vlm(top, _lm(lm), _vision(top, vision, extras), extras)
+    if vision.find("min_num_patches")[0]:  # as later models say that pictures are not cut
+        config = replace(config, native_min_patches=vision.size("min_num_patches"))
     typos = [*top.typos(), *lm.typos()]
     if typos:
         raise ConfigError(typos[0])

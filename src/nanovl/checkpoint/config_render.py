@@ -129,7 +129,7 @@ def _render_vision(config: VLMConfig) -> dict[str, Any]:
     vision = config.vision
     trunks = {384: "small", 768: "base", 1024: "large", 1280: "huge"}
     word = trunks.get(vision.hidden_size, "huge")
-    return {
+    data: dict[str, Any] = {
         "model_type": "radio",
         "version": "c-radio_v2-h",
         "patch_size": vision.patch_size,
@@ -144,3 +144,7 @@ def _render_vision(config: VLMConfig) -> dict[str, Any]:
             "teachers": [],
         },
     }
+    if config.native_min_patches is not None:
+        data["min_num_patches"] = config.native_min_patches
+        data["max_num_patches"] = (config.max_num_tiles + 1) * 4 * config.tokens_per_tile
+    return data

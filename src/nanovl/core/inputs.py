@@ -64,7 +64,8 @@ class PackedBatch:
         cu_seqlens: int32 (s + 1,), segment starts, last = t; padding is a segment of its own.
         seq_idx: int32 (t,), segment number of every token.
         position_ids: int64 (t,), from 0 in every segment.
-        pixel_values: (m, 3, height, width) in token order, or None.
+        pixel_values: (m, 3, height, width) in token order; pictures of several sizes as a tuple
+            of such tensors; or None.
         tile_counts: int32 (pictures,), tiles of every picture.
         image_pos: int64 (visual tokens,), flat positions of the placeholders.
         keys, sources: One per segment, padding excluded.
@@ -77,7 +78,7 @@ class PackedBatch:
     cu_seqlens: torch.Tensor
     seq_idx: torch.Tensor
     position_ids: torch.Tensor
-    pixel_values: torch.Tensor | None = None
+    pixel_values: torch.Tensor | tuple[torch.Tensor, ...] | None = None
     tile_counts: torch.Tensor | None = None
     image_pos: torch.Tensor | None = None
     keys: tuple[str, ...] = ()
@@ -121,7 +122,7 @@ class PackedBatch:
         self._check_pixels()
 
     def _check_pixels(self) -> None:
-        tiles = 0 if self.pixel_values is None else self.pixel_values.shape[0]
+        tiles = self.num_tiles
         counted = 0 if self.tile_counts is None else int(self.tile_counts.sum())
         visual = 0 if self.image_pos is None else self.image_pos.shape[0]
         if tiles != counted or bool(tiles) != bool(visual):
@@ -143,7 +144,14 @@ class PackedBatch:
     @property
     def num_tiles(self) -> int:
         """Tiles and frames."""
-        return 0 if self.pixel_values is None else self.pixel_values.shape[0]
+        return sum(pixels.shape[0] for pixels in self.pictures)
+
+    @property
+    def pictures(self) -> tuple[torch.Tensor, ...]:
+        """`pixel_values` as a tuple; empty without any."""
+        if self.pixel_values is None:
+            return ()
+        return self.pixel_values if isinstance(self.pixel_values, tuple) else (self.pixel_values,)
 
     @property
     def lengths(self) -> list[int]:
@@ -158,17 +166,13 @@ class PackedBatch:
 
     def to(self, device: torch.device | str) -> PackedBatch:
         """The same pack with its tensors on `device`; segment borders stay on the host."""
+        names = ("input_ids", "labels", "loss_weight", "seq_idx", "position_ids", "image_pos")
         moved = {
             name: value.to(device, non_blocking=True)
-            for name in (
-                "input_ids",
-                "labels",
-                "loss_weight",
-                "seq_idx",
-                "position_ids",
-                "pixel_values",
-                "image_pos",
-            )
+            for name in names
             if (value := getattr(self, name)) is not None
         }
+        pixels = tuple(p.to(device, non_blocking=True) for p in self.pictures)
+        if pixels:
+            moved["pixel_values"] = pixels if isinstance(self.pixel_values, tuple) else pixels[0]
         return replace(self, **moved)

@@ -120,11 +120,10 @@ class DataConfig:
         epochs: Passes over the data after which it ends; None follows the blend file (weights
             never end). Used by "plain" only.
         max_tiles: Most tiles of one picture, thumbnail not counted.
-        image_mode: "tiles", "native" or "tiling-size-matching", as in `ProcessorConfig.mode`. All
-            pictures of a pack must have one size, so the last two are for pictures that do, such
-            as rendered lines.
-        native_min_patches: Fewest vision patches of a picture in native mode; None is a tile's
-            worth.
+        image_mode: "tiles", "native" or "tiling-size-matching", as in `ProcessorConfig.mode`; None
+            is the model's own. What is exported keeps it.
+        native_min_patches: Fewest vision patches of a picture in native mode; None is the model's
+            own, or a tile's worth.
         video: Which frames of a video are used.
         pixel_dtype: Of the decoded tiles.
         reasoning_probability: How often a record that leaves it open keeps its trace.
@@ -148,7 +147,7 @@ class DataConfig:
     shuffle_buffer: int = 1000
     epochs: int | None = None
     max_tiles: int = 12
-    image_mode: ImageMode = "tiles"
+    image_mode: ImageMode | None = None
     native_min_patches: int | None = None
     video: VideoSampling = field(default_factory=VideoSampling)
     pixel_dtype: PixelType = "bfloat16"
@@ -159,7 +158,8 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         _one_of("loader", self.loader, ("plain", "energon"))
-        _one_of("image_mode", self.image_mode, get_args(ImageMode))
+        if self.image_mode is not None:
+            _one_of("image_mode", self.image_mode, get_args(ImageMode))
         if self.native_min_patches is not None:
             _at_least("native_min_patches", self.native_min_patches, 4)
         _one_of("pixel_dtype", self.pixel_dtype, ("bfloat16", "float32"))

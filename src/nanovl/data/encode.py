@@ -118,14 +118,17 @@ class SampleEncoder:
                 f"{processor.limits.max_frames}; lower the setting or raise the limit"
             )
         self.processor = processor
-        if (config.image_mode, config.native_min_patches) != ("tiles", None):
-            self.processor = processor.with_config(
-                replace(
-                    processor.config,
-                    mode=config.image_mode,
-                    native_min_patches=config.native_min_patches,
-                )
-            )
+        own = processor.config
+        pictures = replace(
+            own,
+            mode=config.image_mode or own.mode,
+            native_min_patches=config.native_min_patches or own.native_min_patches,
+        )
+        if pictures.mode != "tiles":  # they may grow up to the bound of the recipe
+            most = max(config.max_tiles, own.max_num_tiles)
+            pictures = replace(pictures, max_num_tiles=most)
+        if pictures != own:
+            self.processor = processor.with_config(pictures)
         self.config = config
         self.seq_len = seq_len or config.seq_len
         self._dtype = getattr(torch, config.pixel_dtype)

@@ -267,6 +267,8 @@ def _send(pipe: Connection, message: Message | _Failure) -> None:
         pipe.send_bytes(pickle.dumps(message))
         return
     values = {f.name: getattr(message.pack, f.name) for f in fields(message.pack)}
+    if isinstance(values["pixel_values"], tuple):
+        values |= {f"pixel_values.{i}": p for i, p in enumerate(values.pop("pixel_values"))}
     tensors = {n: v.contiguous() for n, v in values.items() if isinstance(v, torch.Tensor)}
     parcel = _Parcel(
         [(name, tensor.dtype, tuple(tensor.shape)) for name, tensor in tensors.items()],
@@ -287,6 +289,9 @@ def _receive(pipe: Connection) -> Message | _Failure:
     for name, dtype, shape in parcel.tensors:
         values[name] = torch.empty(shape, dtype=dtype)
         pipe.recv_bytes_into(_bytes_of(values[name]))
+    several = [name for name in values if name.startswith("pixel_values.")]
+    if several:
+        values["pixel_values"] = tuple(values.pop(name) for name in several)
     return Message(PackedBatch(**values), parcel.state)
 
 

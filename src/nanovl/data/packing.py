@@ -264,8 +264,8 @@ def build_pack(
         `tile_counts`.
 
     Raises:
-        InputError: No samples, a sample without labels, a stream that is too long, pruned videos,
-            or tiles of different sizes.
+        InputError: No samples, a sample without labels, a stream that is too long, or pruned
+            videos.
     """
     _check_samples(samples)
     lengths = [sample.inputs.input_ids.shape[0] for sample in samples]
@@ -297,7 +297,7 @@ def build_pack(
         cu_seqlens=cu_seqlens,
         seq_idx=seq_idx.to(torch.int32),
         position_ids=torch.arange(total) - starts[seq_idx],
-        pixel_values=torch.cat(pixels) if pixels else None,  # (m, 3, height, width)
+        pixel_values=_joined(pixels),  # (m, 3, height, width), or several of them
         tile_counts=torch.tensor([p.shape[0] for p in pixels], dtype=torch.int32)
         if pixels
         else None,
@@ -308,24 +308,25 @@ def build_pack(
     )
 
 
+def _joined(pixels: Sequence[torch.Tensor]) -> torch.Tensor | tuple[torch.Tensor, ...] | None:
+    """Pictures of one size as one tensor, others as they are."""
+    if not pixels:
+        return None
+    same = len({p.shape[1:] for p in pixels}) == 1
+    return torch.cat(list(pixels)) if same else tuple(pixels)
+
+
 def _check_samples(samples: Sequence[LoadedSample]) -> None:
     if not samples:
         raise InputError("pack: got no samples, expected at least one")
-    sizes = set()
     for sample in samples:
         for span in sample.inputs.layout.spans:
-            sizes.add(span.tile_size)
             if span.is_pruned:
                 raise InputError(
                     f"pack: {sample.key} holds a video pruned to {span.num_tokens} of "
                     f"{span.tiles * span.tokens_per_tile} visual tokens; training sees all of "
                     "them, plan samples without a pruning rate"
                 )
-    if len(sizes) > 1:
-        raise InputError(
-            f"pack: tiles of different sizes ({', '.join(map(str, sorted(sizes)))}); train with "
-            "the picture mode 'tiles' and square frames"
-        )
 
 
 def _padded_length(real: int, seq_len: int | None, align: int, pad_to: int | None) -> int:

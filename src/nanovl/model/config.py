@@ -226,6 +226,9 @@ class VLMConfig:
         image_size: Side of a tile or frame in pixels.
         max_num_tiles: Tiles of one picture, thumbnail not counted.
         use_thumbnail: Whether a picture of several tiles gets a small overview at the end.
+        native_min_patches: Pictures enter whole near their own resolution, with at least so many
+            patches and at most as many as tiles and thumbnail would have; None cuts them into
+            tiles, as the released model does.
         pixel_shuffle_version: "v2" (this model) or "v1".
         norm_mean, norm_std: Pixel statistics, per channel, of values in 0..1.
         image_token, image_start_token, image_end_token, video_token: Token strings.
@@ -239,6 +242,7 @@ class VLMConfig:
     image_size: int = 512
     max_num_tiles: int = 12
     use_thumbnail: bool = True
+    native_min_patches: int | None = None
     pixel_shuffle_version: str = "v2"
     norm_mean: tuple[float, float, float] = CLIP_MEAN
     norm_std: tuple[float, float, float] = CLIP_STD

@@ -4,7 +4,10 @@ Takes normalised pictures of any size that is a multiple of two patches; the fea
 block come out, without prefix tokens and without a final norm. Class and register rows are one
 matrix in front of the patches and carry no position.
 
-Letters: m tiles, i patches of a tile, u width.
+Inside, all pictures of a call are one stream of rows, whatever their sizes: only attention needs to
+know where one ends.
+
+Letters: m tiles, i patches of a tile, t rows of all tiles, u width.
 
 Source: model specification, section 4.
 """
@@ -12,6 +15,7 @@ Source: model specification, section 4.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -31,6 +35,10 @@ __all__ = [
     "initial_positions",
     "patchify",
 ]
+
+
+# (pictures of one length in a row, rows of each), in the order of the stream.
+Segments = tuple[tuple[int, int], ...]
 
 
 def patchify(pixels: torch.Tensor, patch_size: int) -> torch.Tensor:
@@ -162,13 +170,18 @@ class PatchGenerator(nn.Module):
             known = self._positions[rows, columns] = (*stamp, value)
         return known[2]
 
-    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        """(m, 3, height, width) to (m, prefix + i, u)."""
-        m, _, height, width = pixels.shape
+    def forward(self, pictures: Sequence[torch.Tensor]) -> tuple[torch.Tensor, Segments]:
+        """Tiles of several sizes (m, 3, height, width) each to rows (t, u) and their segments."""
         p = self.config.patch_size
-        x = self.embedder(patchify(pixels, p))
-        x = x + self.positions(height // p, width // p)
-        return torch.cat([self.cls_token.token.expand(m, -1, -1), x], dim=1)
+        rows, segments = [], []
+        for pixels in pictures:
+            m, _, height, width = pixels.shape
+            x = self.embedder(patchify(pixels, p))
+            x = x + self.positions(height // p, width // p)
+            x = torch.cat([self.cls_token.token.expand(m, -1, -1), x], dim=1)
+            rows.append(x.flatten(0, 1))
+            segments.append((m, x.shape[1]))
+        return rows[0] if len(rows) == 1 else torch.cat(rows), tuple(segments)
 
 
 class VisionAttention(nn.Module):
@@ -180,13 +193,17 @@ class VisionAttention(nn.Module):
         self.qkv = nn.Linear(config.hidden_size, 3 * config.hidden_size)
         self.proj = nn.Linear(config.hidden_size, config.hidden_size)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(m, i, u) to (m, i, u)."""
-        m, i, u = x.shape
-        qkv = self.qkv(x).view(m, i, 3, self.num_heads, u // self.num_heads)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # each (m, heads, i, head width)
-        out = full_attention(q, k, v)
-        return self.proj(out.transpose(1, 2).reshape(m, i, u))
+    def forward(self, x: torch.Tensor, segments: Segments) -> torch.Tensor:
+        """(t, u) to (t, u)."""
+        u = x.shape[-1]
+        qkv = self.qkv(x)
+        outs, start = [], 0
+        for m, i in segments:
+            own = qkv[start : start + m * i].view(m, i, 3, self.num_heads, u // self.num_heads)
+            q, k, v = own.permute(2, 0, 3, 1, 4).unbind(0)  # each (m, heads, i, head width)
+            outs.append(full_attention(q, k, v).transpose(1, 2).reshape(m * i, u))
+            start += m * i
+        return self.proj(outs[0] if len(outs) == 1 else torch.cat(outs))
 
 
 class VisionMLP(nn.Module):
@@ -198,7 +215,7 @@ class VisionMLP(nn.Module):
         self.fc2 = nn.Linear(config.intermediate_size, config.hidden_size)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(m, i, u) to (m, i, u)."""
+        """(t, u) to (t, u)."""
         return self.fc2(F.gelu(self.fc1(x)))
 
 
@@ -214,14 +231,14 @@ class VisionBlock(nn.Module):
         # Training: keep only the input and compute the block again in the backward pass.
         self.recompute = False
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(m, i, u) to (m, i, u)."""
+    def forward(self, x: torch.Tensor, segments: Segments) -> torch.Tensor:
+        """(t, u) to (t, u)."""
         if self.recompute and torch.is_grad_enabled():
-            return checkpoint(self._run, x, use_reentrant=False)
-        return self._run(x)
+            return checkpoint(self._run, x, segments, use_reentrant=False)
+        return self._run(x, segments)
 
-    def _run(self, x: torch.Tensor) -> torch.Tensor:
-        x = x + self.attn(self.norm1(x))
+    def _run(self, x: torch.Tensor, segments: Segments) -> torch.Tensor:
+        x = x + self.attn(self.norm1(x), segments)
         return x + self.mlp(self.norm2(x))
 
 
@@ -233,12 +250,16 @@ class VisionTransformer(nn.Module):
         self.patch_generator = PatchGenerator(config)
         self.blocks = nn.ModuleList(VisionBlock(config) for _ in range(config.num_layers))
 
-    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        """(m, 3, height, width) to (m, i, u)."""
-        x = self.patch_generator(pixels)
+    def forward(self, pictures: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        """Tiles of several sizes (m, 3, height, width) each to (m, i, u) each."""
+        x, segments = self.patch_generator(pictures)
         for block in self.blocks:
-            x = block(x)
-        return x[:, self.patch_generator.cls_token.token.shape[0] :]
+            x = block(x, segments)
+        prefix = self.patch_generator.cls_token.token.shape[0]
+        parts = x.split([m * i for m, i in segments])
+        return [
+            part.view(m, i, -1)[:, prefix:] for part, (m, i) in zip(parts, segments, strict=True)
+        ]
 
 
 class Radio(nn.Module):
@@ -258,7 +279,7 @@ class VisionModel(nn.Module):
         self.radio_model = Radio(config)
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Encode normalised pictures.
+        """Encode normalised pictures of one size.
 
         Args:
             pixels: (m, 3, height, width); height and width multiples of two patches.
@@ -269,14 +290,33 @@ class VisionModel(nn.Module):
         Raises:
             InputError: A size that is no multiple of two patches.
         """
-        m, _, height, width = pixels.shape
+        return self.encode([pixels])[0]
+
+    def encode(self, pictures: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        """Encode normalised pictures of several sizes in one pass.
+
+        Args:
+            pictures: As the argument of `forward`, one tensor per size or more.
+
+        Returns:
+            What `forward` gives, for each.
+
+        Raises:
+            InputError: A size that is no multiple of two patches.
+        """
         p = self.config.patch_size
-        if height % (2 * p) or width % (2 * p) or not height or not width:
-            raise InputError(
-                f"vision encoder: picture of {width} x {height} pixels, "
-                f"expected multiples of {2 * p}"
-            )
-        return self.radio_model.model(pixels).view(m, height // p, width // p, -1)
+        for pixels in pictures:
+            height, width = pixels.shape[2:]
+            if height % (2 * p) or width % (2 * p) or not height or not width:
+                raise InputError(
+                    f"vision encoder: picture of {width} x {height} pixels, "
+                    f"expected multiples of {2 * p}"
+                )
+        features = self.radio_model.model(pictures)
+        return [
+            found.view(len(found), pixels.shape[2] // p, pixels.shape[3] // p, -1)
+            for found, pixels in zip(features, pictures, strict=True)
+        ]
 
     @torch.no_grad()
     def initialize(self, generator: torch.Generator | None = None) -> None:

@@ -11,7 +11,7 @@ Letters: m tiles, t tokens, d width, v vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -114,6 +114,23 @@ class VLM(nn.Module):
             shuffled = pixel_shuffle(features, version=self.config.pixel_shuffle_version)
             parts.append(self.mlp1(shuffled))
         return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def encode_pictures(self, pictures: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Turn normalised pictures of several sizes into visual tokens.
+
+        Args:
+            pictures: (m, 3, height, width) each.
+
+        Returns:
+            All of their tokens, in order (j, d).
+        """
+        room = self.tiles_per_call * self.config.image_size**2
+        visual = []
+        for group in _groups(pictures, room):
+            features = self.vision_model.encode([p.to(self.device, self.dtype) for p in group])
+            cells = [pixel_shuffle(f, version=self.config.pixel_shuffle_version) for f in features]
+            visual.append(self.mlp1(torch.cat([c.flatten(0, 2) for c in cells])))
+        return visual[0] if len(visual) == 1 else torch.cat(visual)
 
     def embed_tokens(self, input_ids: torch.Tensor) -> torch.Tensor:
         """Rows of the embedding table: int64 (t,) to (t, d)."""
@@ -221,3 +238,18 @@ class VLM(nn.Module):
                 parameter.fill_(1.0)
             else:
                 parameter.normal_(0.0, self.config.lm.initializer_range, generator=generator)
+
+
+def _groups(pictures: Sequence[torch.Tensor], room: int) -> Iterator[list[torch.Tensor]]:
+    """Neighbouring pictures of together so many pixels, or a single larger one."""
+    group: list[torch.Tensor] = []
+    used = 0
+    for pixels in pictures:
+        size = pixels.shape[0] * pixels.shape[2] * pixels.shape[3]
+        if group and used + size > room:
+            yield group
+            group, used = [], 0
+        group.append(pixels)
+        used += size
+    if group:
+        yield group

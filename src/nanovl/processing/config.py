@@ -26,9 +26,6 @@ TRAINED_TILES = 12
 MAX_TILES = 64
 """Tiles per picture nobody gets past, whatever is asked for."""
 
-# Tiles (thumbnails not counted) up to which the native mode lets a picture grow.
-NATIVE_TILES = 13
-
 
 @dataclass(frozen=True, kw_only=True)
 class ProcessorConfig:
@@ -127,9 +124,12 @@ class ProcessorConfig:
 
     @property
     def native_patches(self) -> tuple[int, int]:
-        """Fewest and most patches of a picture in native mode: 1 to 13 tiles' worth by default."""
+        """Fewest and most patches of a picture in native mode.
+
+        By default one tile's worth, and that of all tiles with their thumbnail.
+        """
         fewest = self.native_min_patches or self.patches_per_tile
-        return fewest, NATIVE_TILES * self.patches_per_tile
+        return fewest, (self.max_num_tiles + 1) * self.patches_per_tile
 
 
 @dataclass(frozen=True, kw_only=True)

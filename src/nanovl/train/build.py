@@ -23,7 +23,8 @@ from nanovl.core.errors import CheckpointError, ConfigError
 from nanovl.model.config import VLMConfig, preset
 from nanovl.model.vlm import VLM
 from nanovl.processing.processor import Processor
-from nanovl.quant.fake import insert_fake_quant
+from nanovl.quant.fake import fake_quant_layers, insert_fake_quant
+from nanovl.quant.schemes import quantize_linear, replace_module
 from nanovl.train.config import Recipe
 from nanovl.train.distill import DistillModule
 from nanovl.train.fp8 import convert_to_fp8
@@ -69,7 +70,7 @@ def build(recipe: Recipe, world: World) -> Built:
     source = recipe.stage.init_from or recipe.model.path
     vlm, processor = _first_weights(recipe, world, master, source)
     # The exported model cuts pictures as it saw them in training.
-    vlm.config = replace(vlm.config, max_num_tiles=recipe.data.max_tiles)
+    vlm.config = _as_trained(vlm.config, recipe)
     freeze(vlm, recipe.stage.freeze)
     set_recompute(vlm, recipe.recompute == "full")
     vlm.train()
@@ -103,6 +104,17 @@ def build(recipe: Recipe, world: World) -> Built:
         processor=processor,
         fp8_layers=fp8_layers,
     )
+
+
+def _as_trained(config: VLMConfig, recipe: Recipe) -> VLMConfig:
+    """The shape with the treatment of pictures that the recipe trains with."""
+    data = recipe.data
+    fewest = data.native_min_patches or config.native_min_patches
+    if data.image_mode == "native":
+        fewest = fewest or 4 * config.tokens_per_tile
+    elif data.image_mode is not None:
+        fewest = None
+    return replace(config, max_num_tiles=data.max_tiles, native_min_patches=fewest)
 
 
 def build_processor(recipe: Recipe) -> Processor:
@@ -235,7 +247,10 @@ def export_model(
     averages: dict[str, torch.Tensor] | None = None,
     origin: str = "trained",
 ) -> None:
-    """Write the weights in the released layout, BF16; every rank takes part, the first writes.
+    """Write the weights in the released layout; every rank takes part, the first writes.
+
+    Linears that were rounded in training are packed with the ranges they were trained with, so that
+    the files compute what the student computed; everything else is BF16.
 
     Args:
         built: What is trained.
@@ -258,8 +273,34 @@ def export_model(
             kept = whole.get_parameter(leaf).dtype
             _put(whole, leaf, value.to("cpu", kept))
     if whole is not None:
-        save_model(whole, folder, processor=built.processor, origin=origin, overwrite=True)
+        formats = _pack(whole, built.vlm)
+        save_model(
+            whole,
+            folder,
+            processor=built.processor,
+            format=formats or "bf16",
+            origin=origin,
+            overwrite=True,
+        )
     world.barrier()
+
+
+def _pack(whole: VLM, trained: VLM) -> dict[str, str]:
+    """Round the linears of a model as those it was trained with; their formats by name."""
+    formats = {}
+    for name, layer in fake_quant_layers(trained).items():
+        linear = whole.get_submodule(name)
+        assert isinstance(linear, nn.Linear)
+        packed = quantize_linear(
+            linear,
+            layer.format,
+            input_amax=layer.input_amax.cpu(),
+            weight_amax=layer.weight_amax.cpu(),
+            what=f"{name}.weight",
+        )
+        replace_module(whole, name, packed)
+        formats[name] = layer.format
+    return formats
 
 
 def _put(model: nn.Module, name: str, value: torch.Tensor) -> None:

@@ -28,7 +28,7 @@ from nanovl.model.vlm import VLM
 from nanovl.ops.loss import chunked_kl
 from nanovl.train.context_parallel import ContextParallel
 from nanovl.train.step import StepLoss, TrainModule, freeze
-from nanovl.train.vision_shard import dummy_tile_term, encode_tiles, place_visual
+from nanovl.train.vision_shard import dummy_tile_term, encode_pack, place_visual
 
 __all__ = ["DistillModule", "Positions", "all_text_pack"]
 
@@ -130,13 +130,9 @@ class DistillModule(TrainModule):
     ) -> torch.Tensor | None:
         """All visual tokens of the pack (j, d); None for a pack without pictures."""
         if batch.pixel_values is not None:
-            tiles = encode_tiles(
-                self.vlm.encode_media,
-                batch.pixel_values,
-                parallel=parallel,
-                threshold=self.vision_shard_threshold,
+            return encode_pack(
+                self.vlm, batch, parallel=parallel, threshold=self.vision_shard_threshold
             )
-            return tiles.flatten(0, 2)
         if self.always_encode:  # other ranks wait for the tower's weights to be gathered
             size = self.vlm.config.image_size
             like = torch.zeros((), dtype=self.vlm.dtype, device=batch.input_ids.device)

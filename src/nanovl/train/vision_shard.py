@@ -22,7 +22,7 @@ from nanovl.model.vlm import VLM
 from nanovl.train.collectives import all_gather
 from nanovl.train.context_parallel import ContextParallel
 
-__all__ = ["dummy_tile_term", "embed_pack", "encode_tiles", "place_visual"]
+__all__ = ["dummy_tile_term", "embed_pack", "encode_pack", "encode_tiles", "place_visual"]
 
 Encode = Callable[[torch.Tensor], torch.Tensor]
 
@@ -118,6 +118,33 @@ def place_visual(
     return x.index_copy(0, rows, visual.index_select(0, chosen).to(x.dtype))
 
 
+def encode_pack(
+    vlm: VLM,
+    batch: PackedBatch,
+    *,
+    parallel: ContextParallel | None = None,
+    threshold: int = 0,
+) -> torch.Tensor:
+    """Visual tokens of a pack that has any.
+
+    Tiles of one size are shared out over ranks; pictures of several sizes are encoded whole on
+    every one.
+
+    Args:
+        vlm, batch, parallel, threshold: As for `embed_pack`.
+
+    Returns:
+        (j, d), in the order of the pack.
+    """
+    if isinstance(batch.pixel_values, tuple):
+        return vlm.encode_pictures(batch.pixel_values)
+    assert batch.pixel_values is not None
+    tiles = encode_tiles(
+        vlm.encode_media, batch.pixel_values, parallel=parallel, threshold=threshold
+    )
+    return tiles.flatten(0, 2)  # (m, rows, columns, d) to (j, d)
+
+
 def embed_pack(
     vlm: VLM,
     batch: PackedBatch,
@@ -141,10 +168,7 @@ def embed_pack(
     ids = batch.input_ids if parallel is None else parallel.shard(batch.input_ids)
     x = vlm.embed_tokens(ids)  # (r, d)
     if batch.pixel_values is not None and batch.image_pos is not None:
-        tiles = encode_tiles(
-            vlm.encode_media, batch.pixel_values, parallel=parallel, threshold=threshold
-        )
-        visual = tiles.flatten(0, 2)  # (m, rows, columns, d) to (j, d)
+        visual = encode_pack(vlm, batch, parallel=parallel, threshold=threshold)
         return place_visual(
             x, visual, batch.image_pos.to(x.device), tokens=batch.num_tokens, parallel=parallel
         )

@@ -87,6 +87,7 @@ def test_unusual_values_read_back() -> None:
         config,
         lm=replace(config.lm, time_step_limit=(0.01, math.inf), norm_eps=1e-6),
         max_num_tiles=4,
+        native_min_patches=16,
         use_thumbnail=False,
         pixel_shuffle_version="v1",
         norm_mean=(0.5, 0.5, 0.25),

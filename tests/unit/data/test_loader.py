@@ -23,7 +23,8 @@ from nanovl.core.inputs import PackedBatch
 from nanovl.data.config import DataConfig, PackingConfig, ReuseConfig
 from nanovl.data.loader import PackLoader, build_loader
 from nanovl.processing.processor import Processor
-from nanovl.testing import picture, picture_bytes, tiny_processor
+from nanovl.testing import picture, picture_bytes, tiny_model, tiny_processor
+from nanovl.train.vision_shard import encode_pack
 
 CHATS, PICTURES = 23, 9
 USABLE = 20 + 7
@@ -517,3 +518,20 @@ def test_reuse_takes_a_share_of_marked_sources(processor: Processor, tmp_path: P
     path.write_text(yaml.safe_dump(data))
     with pytest.raises(ConfigError, match="no source of the blend has the subflavor reuse"):
         build_loader(config(path, reuse=reuse), processor)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_native_pictures_of_several_sizes(
+    processor: Processor, tmp_path: Path, workers: int
+) -> None:
+    """They come out of a worker as they went in, and train as whole pictures."""
+    path = make_blend(tmp_path, epochized=True)
+    settings = config(path, image_mode="native", native_min_patches=4, num_workers=workers)
+    packs = list(loader_of(processor, settings))
+    sizes = {tuple(p.shape[2:]) for pack in packs for p in pack.pictures}
+    assert sizes == {(64, 64), (64, 128), (64, 192)}
+    assert any(isinstance(pack.pixel_values, tuple) for pack in packs)
+    vlm = tiny_model()
+    for pack in packs:
+        if pack.image_pos is not None:
+            assert encode_pack(vlm, pack).shape[0] == len(pack.image_pos)

@@ -312,6 +312,21 @@ def test_a_pack_never_exceeds_its_length() -> None:
         _pack([_text("a", 10, 2)], align=8, seq_len=12)
 
 
+def test_pictures_of_several_sizes() -> None:
+    """They stay apart, in order; of one size they are one tensor."""
+    sizes = _sample("x", [IMAGE, IMAGE, 5], [-100, -100, 5], _span(0, 1), _span(1, 1, side=8))
+    pack = _pack([sizes])
+    assert isinstance(pack.pixel_values, tuple)
+    assert [tuple(p.shape) for p in pack.pixel_values] == [(1, 3, 4, 4), (1, 3, 8, 8)]
+    assert pack.num_tiles == 2
+    moved = pack.to("cpu")
+    assert isinstance(moved.pixel_values, tuple)
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(moved.pixel_values, sizes.inputs.pixel_values, strict=True)
+    )
+
+
 def test_what_cannot_be_packed() -> None:
     with pytest.raises(InputError, match="got no samples"):
         _pack([])
@@ -321,9 +336,6 @@ def test_what_cannot_be_packed() -> None:
     ids = [11, 9, IMAGE, 10, 9, 10, 12]
     with pytest.raises(InputError, match="v holds a video pruned to 1 of 2 visual tokens"):
         _pack([_sample("v", ids, [-100] * 6 + [12], pruned)])
-    sizes = _sample("x", [IMAGE, IMAGE, 5], [-100, -100, 5], _span(0, 1), _span(1, 1, side=8))
-    with pytest.raises(InputError, match=r"different sizes \(\(4, 4\), \(8, 8\)\)"):
-        _pack([sizes])
     layout = TokenLayout(input_ids=[1, 2])
     unlabelled = ProcessedInputs(layout=layout, input_ids=torch.tensor([1, 2]))
     with pytest.raises(InputError, match="u has no labels"):

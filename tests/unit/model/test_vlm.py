@@ -79,6 +79,21 @@ def test_tiles_per_call_do_not_matter(vlm):
 
 
 @torch.no_grad()
+def test_pictures_of_several_sizes_are_encoded_together(vlm):
+    """Each as if it were alone, however many fit into one pass."""
+    sizes = [(1, 32, 96), (2, 64, 64), (1, 128, 32), (1, 64, 64), (3, 32, 32)]
+    pictures = [torch.randn(m, 3, height, width) for m, height, width in sizes]
+    alone = torch.cat([vlm.encode_media(p).flatten(0, 2) for p in pictures])
+    try:
+        for tiles in (1, 2, 100):
+            vlm.max_tiles_per_call = tiles
+            together = vlm.encode_pictures(pictures)
+            torch.testing.assert_close(together, alone, rtol=1e-5, atol=1e-5)
+    finally:
+        vlm.max_tiles_per_call = None
+
+
+@torch.no_grad()
 def test_any_multiple_of_two_patches_is_encoded(vlm):
     assert vlm.encode_media(torch.randn(1, 3, 32, 96)).shape == (1, 1, 3, 64)
     with pytest.raises(InputError, match="multiples of 32"):
