@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from nanovl.checkpoint.hf import open_checkpoint
+from nanovl.checkpoint.layouts import COMPRESSED_TENSORS, NANOVL
+from nanovl.checkpoint.match import match
 from nanovl.core.errors import InputError
 
 __all__ = ["launch_command", "missing_for_vllm", "take_code"]
@@ -79,10 +81,17 @@ def missing_for_vllm(folder: str | Path) -> list[str]:
 def _missing_scales(folder: Path, quantization: dict[str, Any]) -> list[str]:
     """Scales without which vLLM loads a quantized checkpoint and computes nonsense."""
     missing = []
-    if not str(quantization.get("quant_method", "")).startswith("modelopt"):
-        missing.append("quantization_config: quant_method is not modelopt")
+    method = str(quantization.get("quant_method", ""))
     if not any("lm_head" in str(name) for name in quantization.get("ignore", ())):
         missing.append("quantization_config: ignore lacks lm_head, logits would be NaN")
+    if method == NANOVL:
+        missing.append("quantization_config: only nanovl reads its INT4; convert to int4-sym")
+        return missing
+    if method == COMPRESSED_TENSORS:
+        with open_checkpoint(folder) as files:
+            return missing + list(match(files).notes)
+    if not method.startswith("modelopt"):
+        missing.append("quantization_config: quant_method is not modelopt or compressed-tensors")
     sidecar = folder / "hf_quant_config.json"
     if not sidecar.is_file() or _read(sidecar).get("producer", {}).get("name") != "modelopt":
         missing.append("hf_quant_config.json: missing, or its producer is not modelopt")

@@ -208,19 +208,17 @@ def cross_check(layers: Mapping[str, StoredLinear], metadata: QuantMetadata | No
         if module in layers and layers[module].kind == "plain":
             notes.append(f"'{module}' is listed as {metadata.layers[module]} but stored plain")
     if quantized:
-        kinds = {_shape_free(m) for m in quantized}
+        names = {_own_name(m) for m in quantized} | {"lm_head"}
         for module, layer in layers.items():
-            if (
-                layer.kind == "plain"
-                and _shape_free(module) in kinds
-                and not is_excluded(module, metadata.exclude)
-            ):
+            # What engines build as a quantized linear unless they are told otherwise.
+            expected = _own_name(module) in names or ".mixer." in module
+            if layer.kind == "plain" and expected and not is_excluded(module, metadata.exclude):
                 notes.append(f"'{module}' is stored plain but not listed as excluded")
     return notes
 
 
-def _shape_free(module: str) -> str:
-    return module.rsplit(".", 1)[-1]
+def _own_name(module: str) -> str:
+    return module.rpartition(".")[2]
 
 
 def needs_input_scale(

@@ -20,7 +20,7 @@ from nanovl.checkpoint.safetensors_io import dtype_name
 from nanovl.core.errors import CheckpointError
 from nanovl.quant.linear import Fp8Linear, Int4Linear, Int8Linear, NvFp4Linear, QuantizedLinear
 
-__all__ = ["FileSource", "ModelSource", "WeightSource", "load_layer"]
+__all__ = ["FileSource", "ModelSource", "WeightSource", "build_linear", "load_layer"]
 
 _FP8_BLOCK = 128
 
@@ -71,12 +71,21 @@ def load_layer(
     found = {role: files.read(layer.name(role)) for role in sorted(layer.roles)}
     if layer.kind == "fp8-block":
         return _decode_blocks(files, layer, found["weight"], found["weight_scale"], dtype)
-    module = _module(layer, found)
+    module = build_linear(layer, found)
     module.check(f"{files.folder}: {layer.module}")
     return module
 
 
-def _module(layer: StoredLinear, found: Mapping[str, torch.Tensor]) -> QuantizedLinear:
+def build_linear(layer: StoredLinear, found: Mapping[str, torch.Tensor]) -> QuantizedLinear:
+    """The module around stored tensors, not validated.
+
+    Args:
+        layer: How they are stored; neither plain nor FP8 in blocks.
+        found: Role -> tensor.
+
+    Raises:
+        CheckpointError: They contradict each other.
+    """
     n, k = layer.shape
     single = {r: t.float().reshape(()) for r, t in found.items() if t.numel() == 1}
     if layer.label == "fp8":

@@ -34,7 +34,8 @@ def convert(
         typer.Option(
             "--format",
             metavar="FORMAT",
-            help="bf16, fp8, nvfp4 or another policy. Left out: as it is; random: bf16.",
+            help="bf16, fp8, nvfp4, int8, int4 (for nanovl on CPUs), int4-sym (for other engines) "
+            "or another policy. Left out: as it is; random: bf16.",
         ),
     ] = None,
     shard_size: Annotated[
@@ -62,7 +63,7 @@ def convert(
 
     \b
     Examples:
-      nanovl convert ./bf16-checkpoint ./fp8-checkpoint --format fp8
+      nanovl convert ./bf16-checkpoint ./int8-checkpoint --format int8
       nanovl convert --random 12b --format nvfp4 ./random-12b
 
     Works tensor by tensor. The folder appears when it is complete.

@@ -135,9 +135,14 @@ def _programs() -> list[dict[str, Any]]:
 
 
 def _paths() -> list[dict[str, Any]]:
+    from nanovl.checkpoint.quant_cache import cache_folder, cache_size
+
+    kept = cache_size()
+    converted = f"{cache_folder()}, {kept / 1e9:.2f} GB; remove it to free them" if kept else "none"
     embedded = any(paths.asset("mini").glob("*.safetensors"))
     state = str(paths.asset("mini")) if embedded else 'absent; "mini" is made of random weights'
     return [
         {"name": "NANOVL_HOME", "value": str(paths.home())},
         {"name": "embedded model", "value": state},
+        {"name": "converted weights", "value": converted},
     ]

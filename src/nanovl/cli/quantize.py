@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nanovl.cli import options
-from nanovl.cli.console import Progress, guarded, note, one_line, write, write_json
+from nanovl.cli.console import Progress, guarded, note, write, write_json
 from nanovl.cli.info import size_text
 
 if TYPE_CHECKING:
@@ -100,6 +100,7 @@ def quantize(
     The same command goes on where it was stopped. OUT appears when it is complete;
     OUT/report/index.html shows every layer.
     """
+    from nanovl.ptq.findings import findings
     from nanovl.ptq.plan import Options
     from nanovl.ptq.quantize import quantize as run
 
@@ -122,8 +123,8 @@ def quantize(
     if json:
         write_json({"folder": str(out), **_summary(result)})
         return
-    for line in _warnings(result):
-        note(line)
+    for finding in findings(result):
+        note(finding.text)
     for line in _lines(result, out):
         write(f"{line}\n")
 
@@ -149,8 +150,6 @@ def _lines(result: QuantResult, out: Path) -> list[str]:
     lines = [
         f"{out}: {found['layers']} linears in {result.format}, {before} became {after}, "
         f"{result.seconds['all']:.0f} s",
-        f"largest loss: {one_line(str(found['worst_layer']))}, "
-        f"{found['worst_output_sqnr_db']:.1f} dB behind its product",
     ]
     if result.divergence:
         kl, same = result.divergence["kl"], result.divergence["agreement"]
@@ -159,18 +158,4 @@ def _lines(result: QuantResult, out: Path) -> list[str]:
             f"{100 * same:.1f} % of {result.divergence['tokens']:.0f} tokens"
         )
     lines.append(f"report: {out / 'report' / 'index.html'}")
-    return lines
-
-
-def _warnings(result: QuantResult) -> list[str]:
-    lines = []
-    unseen = [layer.name for layer in result.layers if not layer.reached]
-    if unseen:
-        lines.append(f"no sample reached {len(unseen)} linears (first: {unseen[0]}); scale 1 kept")
-    moving = [layer for layer in result.layers if layer.amax_change > 0.1]
-    if moving:
-        lines.append(
-            f"the second half of the samples raised the range of {len(moving)} linears by more "
-            "than 10 %; calibrate with more samples"
-        )
     return lines

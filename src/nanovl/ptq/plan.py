@@ -15,7 +15,8 @@ from nanovl.checkpoint.keymap import linear_modules
 from nanovl.core.config import nearest
 from nanovl.core.errors import ConfigError
 from nanovl.model.config import LMConfig
-from nanovl.quant.rounding import ALGORITHMS
+from nanovl.quant.ranges import check_range_method
+from nanovl.quant.rounding import NEED_HESSIAN, check_algorithm
 from nanovl.quant.schemes import POLICIES, find_policy, format_of
 
 __all__ = ["CALIBRATED", "MIXED", "Options", "bits_of", "formats_for"]
@@ -24,7 +25,6 @@ __all__ = ["CALIBRATED", "MIXED", "Options", "bits_of", "formats_for"]
 CALIBRATED = frozenset({"fp8", "nvfp4"})
 # What a search chooses from, costliest first.
 MIXED = ("bf16", "fp8", "nvfp4")
-_NEED_INPUTS = frozenset({"gptq", "hessian"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,12 +63,9 @@ class Options:
                 "format 'bf16' quantizes nothing; `nanovl convert` copies checkpoints"
             )
         for target in sorted(targets):
-            if self.algo not in ALGORITHMS[target]:
-                known = sorted(set.intersection(*(set(ALGORITHMS[t]) for t in targets)))
-                raise ConfigError(
-                    f"algo {self.algo!r} does not suit {target}: expected one of "
-                    f"{', '.join(known)}{nearest(self.algo, known)}"
-                )
+            check_algorithm(target, self.algo)
+            if target in CALIBRATED:
+                check_range_method(target, self.range)
         if self.max_kl is not None and bits is None:
             raise ConfigError("max-kl belongs to a search: choose --format mixed:BITS")
         if self.max_kl is not None and not self.max_kl > 0:
@@ -88,7 +85,7 @@ class Options:
             return f"{self.format} measures what every layer loses on samples"
         if rounding:
             return f"{' and '.join(rounding)} round inputs too, and their ranges come from samples"
-        if self.algo in _NEED_INPUTS:
+        if self.algo in NEED_HESSIAN:
             return f"algo {self.algo!r} rounds by what the inputs are like"
         return ""
 

@@ -41,6 +41,7 @@ from nanovl.ptq.search import bisect, frontier, group_names, solve_bits
 from nanovl.ptq.sensitivity import Probe
 from nanovl.ptq.stream import Stream
 from nanovl.quant.ranges import input_range
+from nanovl.quant.rounding import NEED_HESSIAN
 from nanovl.quant.schemes import FORMATS, quantize_linear
 
 __all__ = ["quantize"]
@@ -220,7 +221,7 @@ class _Job:
     @property
     def _probe_algo(self) -> str:
         """GPTQ rounds block after block; single groups are measured with a rounding of its own."""
-        return "max" if self.options.algo in ("gptq", "hessian") else self.options.algo
+        return "max" if self.options.algo in NEED_HESSIAN else self.options.algo
 
     def _ranges(self) -> dict[str, dict[str, float]]:
         """Format -> linear -> largest input."""

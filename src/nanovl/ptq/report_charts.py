@@ -41,6 +41,7 @@ _COLOUR_OF = {
     "nvfp4-w4a16": "var(--s3)",
     "int8": "var(--s2)",
     "int4": "var(--s4)",
+    "int4-sym": "var(--s5)",
 }
 _CURVE_BLOCKS = 6
 _WIDE_BLOCKS = 11  # with fewer, a wide axis has room for halves of blocks

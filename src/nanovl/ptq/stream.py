@@ -48,8 +48,10 @@ from nanovl.ptq.results import LayerResult
 from nanovl.ptq.rows import RowFile, spans_of
 from nanovl.ptq.samples import CalibrationSet
 from nanovl.quant.base import QuantizedLinear
+from nanovl.quant.fake import FAKE_FORMATS
 from nanovl.quant.observers import Observers, TensorStatistics
 from nanovl.quant.ranges import input_range
+from nanovl.quant.rounding import NEED_HESSIAN, weight_range
 from nanovl.quant.schemes import quantize_linear, replace_module
 
 __all__ = ["Stream"]
@@ -125,7 +127,7 @@ class Stream:
         self._lengths = [s.num_tokens for s in calib]
         self._held_lengths = [s.num_tokens for s in held]
         self._answers = answer_rows(held)
-        self._needs_hessian = options.algo in ("gptq", "hessian")
+        self._needs_hessian = options.algo in NEED_HESSIAN
         self._known = False  # whether an earlier pass observed everything that is needed
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -271,9 +273,10 @@ class Stream:
             if f in ("fp8", "nvfp4")
         }
         largest: dict[str, torch.Tensor] = {}
-        fused = [n for n in chosen if n.rpartition(".")[2] in _QKV and chosen[n] != "bf16"]
+        fused = [n for n in chosen if n.rpartition(".")[2] in _QKV and chosen[n] in FAKE_FORMATS]
         if fused:  # engines make one product of them
-            amax = torch.stack([weight_of(layer, n).abs().amax().float() for n in fused]).amax()
+            together = [weight_of(layer, n) for n in fused]
+            amax = weight_range(together, chosen[fused[0]], self.options.algo)
             largest = dict.fromkeys(fused, amax)
             top = max((ranges[n] for n in fused if n in ranges), default=None)
             ranges |= {n: top for n in fused if n in ranges and top is not None}

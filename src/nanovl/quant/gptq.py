@@ -34,7 +34,7 @@ from nanovl.quant.scales import (
     best_int8_scales,
 )
 
-__all__ = ["Fp8Columns", "Int4Columns", "Int8Columns", "NvFp4Columns", "gptq"]
+__all__ = ["Fp8Columns", "Int4Columns", "Int8Columns", "NvFp4Columns", "gptq", "rows_of"]
 
 logger = logging.getLogger(__name__)
 
@@ -143,6 +143,12 @@ def _inverse_factor(hessian: torch.Tensor, k: int, what: str) -> torch.Tensor:
     return torch.linalg.solve_triangular(upper, eye, upper=True)
 
 
+def rows_of(columns: torch.Tensor) -> torch.Tensor:
+    """(k, n) turned into a contiguous (n, k), also by its strides where one of them is 1."""
+    k, n = columns.shape
+    return columns.t().flatten().view(n, k)
+
+
 class Fp8Columns:
     """FP8 with one scale for the tensor."""
 
@@ -161,7 +167,7 @@ class Fp8Columns:
     def module(self) -> Fp8Linear:
         k, n = self.codes.shape
         module = Fp8Linear(k, n, input_scale=False, device="meta")
-        module.weight, module.weight_scale = self.codes.t().contiguous(), self.scale
+        module.weight, module.weight_scale = rows_of(self.codes), self.scale
         return module
 
 
@@ -184,7 +190,7 @@ class Int8Columns:
         return q * self.scale
 
     def module(self) -> Int8Linear:
-        return Int8Linear.from_quantized(self.codes.t().contiguous(), self.scale)
+        return Int8Linear.from_quantized(rows_of(self.codes), self.scale)
 
 
 class Int4Columns:
@@ -213,9 +219,9 @@ class Int4Columns:
     def module(self) -> Int4Linear:
         k, n = self.codes.shape
         module = Int4Linear(k, n, group_size=self.group, device="meta")
-        module.weight_packed = pack_nibbles(self.codes.t().contiguous())
-        module.weight_scale = self.step.t().contiguous()
-        module.weight_min = self.minimum.t().contiguous()
+        module.weight_packed = pack_nibbles(rows_of(self.codes))
+        module.weight_scale = rows_of(self.step)
+        module.weight_min = rows_of(self.minimum)
         return module
 
 
@@ -241,7 +247,7 @@ class NvFp4Columns:
     def module(self) -> NvFp4Linear:
         k, n = self.codes.shape
         module = NvFp4Linear(k, n, input_scale=False, device="meta")
-        module.weight = pack_nibbles(self.codes.t().contiguous())
-        module.weight_scale = self.scale.view(torch.uint8).t().contiguous().view(self.scale.dtype)
+        module.weight = pack_nibbles(rows_of(self.codes))
+        module.weight_scale = rows_of(self.scale)
         module.weight_scale_2 = self.scale_2
         return module

@@ -28,7 +28,7 @@ from nanovl.ops.lowp import (
 from nanovl.ops.rowwise import finite_amax, row_slices, true_divide
 from nanovl.quant.base import QuantizedLinear, amax_tensor, weight_and_bias
 from nanovl.quant.floating import Fp8Linear, NvFp4Linear
-from nanovl.quant.gptq import Fp8Columns, Int4Columns, Int8Columns, NvFp4Columns, gptq
+from nanovl.quant.gptq import Fp8Columns, Int4Columns, Int8Columns, NvFp4Columns, gptq, rows_of
 from nanovl.quant.integer import Int4Linear, Int8Linear
 from nanovl.quant.scales import (
     FOUR_OVER_SIX_MAX,
@@ -197,7 +197,7 @@ def _int4(
         step, minimum = best_int4_steps(groups) if symmetric else best_int4_groups(groups)
         q = (groups - minimum.float().unsqueeze(1)) / step.float().unsqueeze(1)
         codes = q.round_().clamp_(0, 15).to(torch.uint8).view(k, -1)
-        module.weight_packed[part] = pack_nibbles(codes.t().contiguous())
+        module.weight_packed[part] = pack_nibbles(rows_of(codes))
         module.weight_scale[part], module.weight_min[part] = step.t(), minimum.t()
     return module
 

@@ -26,7 +26,7 @@ def released(tmp_path):
     return folder
 
 
-@pytest.mark.parametrize("format", ["bf16", "fp8", "nvfp4"])
+@pytest.mark.parametrize("format", ["bf16", "fp8", "nvfp4", "int8", "int4-sym"])
 def test_an_export_lacks_the_released_code_and_nothing_else(tmp_path, released, format):
     folder = write_random("tiny", tmp_path / "out", format)
     (missing,) = missing_for_vllm(folder)
@@ -51,6 +51,25 @@ def test_what_is_missing_is_named(tmp_path):
     text = "\n".join(missing_for_vllm(folder))
     for name in ("preprocessor_config.json", "hf_quant", "vision_config", "lm_head", "gone.py"):
         assert name in text
+
+
+def test_int4_of_our_own_is_not_for_vllm(tmp_path, released):
+    folder = write_random("tiny", tmp_path / "out", "int4")
+    take_code(released, folder)
+    (missing,) = missing_for_vllm(folder)
+    assert "convert to int4-sym" in missing
+
+
+def test_faults_of_compressed_tensors_are_named(tmp_path, released):
+    folder = write_random("tiny", tmp_path / "out", "int8")
+    take_code(released, folder)
+    config = json.loads((folder / "config.json").read_text())
+    config["quantization_config"]["ignore"].remove("language_model.lm_head")
+    config["quantization_config"]["config_groups"]["group_0"]["weights"]["num_bits"] = 4
+    (folder / "config.json").write_text(json.dumps(config))
+    missing = missing_for_vllm(folder)
+    assert any("ignore lacks lm_head" in m for m in missing)
+    assert any("stored as int8, the config says int4" in m for m in missing)
 
 
 def test_folders_that_cannot_be_used(tmp_path, released):

@@ -417,7 +417,7 @@ def test_weight_only_fp8_gets_an_activation_scale(model: VLM, save: Callable[...
 def test_zero_weights(model: VLM, save: Callable[..., Path]) -> None:
     name = f"{BACKBONE}.layers.1.mixer.up_proj"
     model.get_parameter(f"{name}.weight").zero_()
-    for format_name in ("fp8", "nvfp4"):
+    for format_name in ("fp8", "nvfp4", "int8", "int4", "int4-sym"):
         loaded, _ = load_model(save(model, format_name, format=format_name), quant="stored")
         module = loaded.get_submodule(name)
         assert isinstance(module, QuantizedLinear)

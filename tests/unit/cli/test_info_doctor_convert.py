@@ -31,6 +31,33 @@ def test_info_lists_formats_of_a_quantized_checkpoint(cli, tmp_path):
     assert "mamba.in_proj" in out
 
 
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("int8", "compressed-tensors int-quantized"),
+        ("int4", "nanovl int4"),
+        ("int4-sym", "compressed-tensors pack-quantized"),
+    ],
+)
+def test_integers_are_written_shown_and_answered_from(cli, checkpoint, tmp_path, name, shown):
+    assert cli("convert", checkpoint, tmp_path / name, "--format", name).code == 0
+    assert shown in cli("info", tmp_path / name).out
+    assert cli("chat", "Hello", "-m", tmp_path / name, "--max-tokens", "2").code == 0
+    assert cli("convert", tmp_path / name, tmp_path / "back", "--format", "bf16").code == 0
+    assert json.loads(cli("info", tmp_path / "back", "--json").out)["quant_algo"] == ""
+
+
+def test_doctor_says_what_converted_weights_take(cli, checkpoint, monkeypatch):
+    assert "converted weights        none" in cli("doctor").out
+    monkeypatch.setattr("nanovl.checkpoint.quant_cache.KEEP_FROM_BYTES", 1)
+    question = ("chat", "Hello", "-m", checkpoint, "--quant", "int8", "--max-tokens", "1")
+    assert cli(*question).code == 0
+    assert "GB; remove it to free them" in cli("doctor").out
+    rows = json.loads(cli("doctor", "--json").out)["paths"]
+    assert any(row["name"] == "converted weights" for row in rows)
+    assert cli(*question).code == 0
+
+
 def test_info_of_a_damaged_checkpoint(cli, checkpoint, tmp_path):
     import shutil
 

@@ -8,9 +8,12 @@ from hypothesis import given, settings, strategies as st
 from torch import nn
 
 from nanovl.core.errors import ConfigError, InputError
+from nanovl.model.context import ForwardContext
 from nanovl.ops.lowp import nvfp4_encode, nvfp4_fake_quant_activation, nvfp4_scale
+from nanovl.quant import find_policy, plan_formats, replace_module
 from nanovl.quant.histogram import HISTOGRAM_BINS, histogram_edges
 from nanovl.quant.observers import Observers, TensorStatistics
+from nanovl.testing import tiny_model
 
 BF16, F32 = torch.bfloat16, torch.float32
 EXACT = ["amax", "channel_amax", "counts", "zeros", "block_counts", "zero_blocks", "block_flushed"]
@@ -344,3 +347,34 @@ def test_observers_of_what_is_no_linear():
         Observers(net, ["norm"])
     with pytest.raises(ConfigError, match="Hessian of 'fused'"):
         Observers(net, ["layers.0"], hessian=["fused"])
+
+
+class TakesTheWeight(nn.Module):
+    """A kernel that multiplies with the weight of a linear it never calls."""
+
+    def __init__(self, linear):
+        super().__init__()
+        self.linear = linear
+
+    def forward(self, x):
+        return nn.functional.linear(x, self.linear.weight, self.linear.bias)
+
+
+@torch.no_grad()
+def test_every_linear_of_the_decoder_is_reached():
+    """And one that a fused kernel passes by is noticed."""
+    model = tiny_model(0).eval()
+    names = list(plan_formats(model, find_policy("fp8")))
+    assert len(names) == 2 * 2 + 2 * 2 + 4  # pattern M-M*-
+    x, ctx = model.embed_tokens(torch.arange(1, 31)), ForwardContext.single(30)
+    with Observers(model, names) as observers:
+        model(x, ctx, "all")
+    assert observers.unreached() == ()
+    assert {s.rows for s in observers.statistics.values()} == {30}
+
+    passed_by = next(name for name in names if name.endswith("out_proj"))
+    replace_module(model, passed_by, TakesTheWeight(model.get_submodule(passed_by)))
+    rest = [name for name in names if name != passed_by]
+    with Observers(model, [*rest, f"{passed_by}.linear"]) as observers:
+        model(x, ctx, "all")
+    assert observers.unreached() == (f"{passed_by}.linear",)

@@ -70,7 +70,15 @@ def relative(approximate, exact):
 
 
 def loss(module, weight):
-    return relative(module.dequantized_weight(F32), weight.float())
+    """In fp64, which knows the squares of very small numbers."""
+    return relative(module.dequantized_weight(F32).double(), weight.double())
+
+
+def assert_same_bytes(a, b):
+    a, b = a.state_dict(), b.state_dict()
+    assert a.keys() == b.keys()
+    for name in a:
+        assert torch.equal(a[name].view(-1).view(torch.uint8), b[name].view(-1).view(torch.uint8))
 
 
 def student_t(*shape):
@@ -137,13 +145,17 @@ def test_the_result_is_an_ordinary_linear(format, algo):
 @pytest.mark.parametrize(("format", "algo"), SEARCHED)
 def test_it_loses_less_than_the_plain_way(format, algo):
     """By the measure it goes by: at the weight, or at the output for inputs of that Hessian."""
-    weight, x = (student_t(48, 160) * 0.02).bfloat16(), inputs(160)
+    weight, x = (student_t(24, 512) * 0.02).bfloat16(), inputs(512)
     plain = rounded(weight, format, "max").dequantized_weight(F32)
     found = rounded(weight, format, algo, hessian=square(x)).dequantized_weight(F32)
     exact = weight.float()
     if algo in NEED_HESSIAN:
         plain, found, exact = (x @ w.t() for w in (plain, found, exact))
-    assert relative(found, exact) < (0.8 if algo in NEED_HESSIAN else 1) * relative(plain, exact)
+    if (format, algo) == ("int8", "mse"):  # clipping seldom pays with so many steps
+        assert relative(found, exact) <= relative(plain, exact)
+    else:
+        bound = 0.8 if algo in NEED_HESSIAN else 1
+        assert relative(found, exact) < bound * relative(plain, exact)
 
 
 @pytest.mark.parametrize(("format", "algo"), PAIRS)
@@ -173,7 +185,7 @@ def test_edges(format, algo, n):
         found = quantize_linear(linear(weight), format, **options)
         found.check("size")
         if size > 2.0**-130:
-            assert loss(found, weight.double()) < 0.5
+            assert loss(found, weight) < 0.5
     for bad in (torch.nan, torch.inf):
         weight = randn(n, k)
         weight[n - 1, 5] = bad
@@ -326,9 +338,7 @@ def test_search_in_many_pieces(monkeypatch):
     monkeypatch.setattr("nanovl.quant.rounding._SEARCH_ROWS", 7)
     monkeypatch.setattr("nanovl.quant.rounding._SEARCH_VALUES", {"cpu": 300})
     for algo, expected in whole.items():
-        found = rounded(weight, "nvfp4", algo).state_dict()
-        for name, tensor in expected.state_dict().items():
-            assert torch.equal(found[name].view(torch.uint8), tensor.view(torch.uint8)), algo
+        assert_same_bytes(rounded(weight, "nvfp4", algo), expected)
 
 
 # --- FP8, INT8, INT4 -------------------------------------------------------------------------
