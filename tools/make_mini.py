@@ -64,7 +64,7 @@ REAL: dict[str, tuple[str, str]] = {
 
 # Name of the set: samples at scale 1, generator, settings; "{data}" is the folder of the real data.
 MADE: dict[str, tuple[int, str, dict[str, Any]]] = {
-    "ocr-word": (20000, "ocr-word", {}),
+    "ocr-word": (80000, "ocr-word", {}),
     "ocr-line": (100000, "ocr-line", {}),
     "ocr-page": (20000, "ocr-page", {}),
     "ocr-scene": (1500, "ocr-scene", {}),

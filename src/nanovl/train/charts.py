@@ -348,8 +348,8 @@ def _figure(
             for s in named
         ],
     }
-    # "</" inside a script element would end it.
-    text = json.dumps(data, separators=(",", ":"), allow_nan=False).replace("</", "<\\/")
+    # Inside a script element "</" would end it, and "<!--" begin another way of reading it.
+    text = json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
     note = f"<p>{html.escape(note)}</p>" if note else ""
     label = html.escape(title, quote=True)
     return (

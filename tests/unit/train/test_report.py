@@ -293,10 +293,12 @@ def test_stacks_reach_the_sum() -> None:
 
 
 def test_titles_are_escaped() -> None:
-    chart = line_chart('a <b> & "c"', [Series(name="</script>", x=[1, 2], y=[1, 2])], note="<i>")
+    series = [Series(name="</script><!--<script>", x=[1, 2], y=[1, 2])]
+    chart = line_chart('a <b> & "c"', series, note="<i>")
     Page(chart)
     assert "<b>" not in chart
     assert chart.count("</script>") == 1
+    assert "<!--" not in chart
 
 
 def test_small_curves() -> None:
