@@ -2,9 +2,10 @@
 
 Reads and writes safetensors, `config.json` and the files beside them, tensor by tensor, so that a
 12B checkpoint never needs much more host memory than the model itself. Runs no forward pass.
-Reading order: safetensors_io, keymap, config_json, quantized, hf, match (reading); sources, shards,
-encode, config_render, quant_config, side_files, random_weights, export, conversion (writing); hub,
-names, build, info (using).
+Reading order: safetensors_io, keymap, config_json, layouts, quantized, quant_metadata, hf, match
+(reading); sources, shards, encode, config_render, quant_config, group_config, side_files,
+random_weights, export, conversion, gguf_io, gguf_export (writing); hub, names, quant_cache, build,
+info (using).
 """
 
 from nanovl.checkpoint.build import (

@@ -35,7 +35,7 @@ def convert(
             "--format",
             metavar="FORMAT",
             help="bf16, fp8, nvfp4, int8, int4 (for nanovl on CPUs), int4-sym (for other engines) "
-            "or another policy. Left out: as it is; random: bf16.",
+            "or another policy; gguf or gguf-q8 for llama.cpp. Left out: as it is; random: bf16.",
         ),
     ] = None,
     shard_size: Annotated[
@@ -77,6 +77,19 @@ def convert(
         for name, given in (("--seed", seed), ("--tokenizer", tokenizer)):
             if given:
                 raise ConfigError(f"{name} belongs to --random; weights are read here")
+
+        if format is not None and format.startswith("gguf"):
+            if keep:
+                raise ConfigError("--keep belongs to other formats; drop it beside gguf")
+
+            from nanovl.checkpoint.gguf_export import export_gguf
+
+            with Progress() as progress:
+                out = export_gguf(
+                    folders[0], folders[1], format, overwrite=overwrite, on_event=progress
+                )
+            write(f"{out}\n")
+            return
 
         from nanovl.checkpoint.conversion import convert as run
 

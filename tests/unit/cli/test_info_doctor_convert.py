@@ -47,6 +47,18 @@ def test_integers_are_written_shown_and_answered_from(cli, checkpoint, tmp_path,
     assert json.loads(cli("info", tmp_path / "back", "--json").out)["quant_algo"] == ""
 
 
+def test_gguf_files_are_written(cli, checkpoint, tmp_path):
+    result = cli("convert", checkpoint, tmp_path / "g", "--format", "gguf-q8")
+    assert (result.code, result.out) == (0, f"{tmp_path / 'g'}\n")
+    assert sorted(p.name for p in (tmp_path / "g").iterdir()) == ["mmproj.gguf", "model.gguf"]
+    wrong = cli("convert", checkpoint, tmp_path / "h", "--format", "gguf-q9")
+    assert wrong.code == 2
+    assert "did you mean 'gguf-q8'" in wrong.err
+    kept = cli("convert", checkpoint, tmp_path / "h", "--format", "gguf", "--keep", "*")
+    assert "--keep belongs to other formats" in kept.err
+    assert not (tmp_path / "h").exists()
+
+
 def test_doctor_says_what_converted_weights_take(cli, checkpoint, monkeypatch):
     assert "converted weights        none" in cli("doctor").out
     monkeypatch.setattr("nanovl.checkpoint.quant_cache.KEEP_FROM_BYTES", 1)
