@@ -128,20 +128,31 @@ class Painter:
         self.families = library().for_script("latin", split)  # type: ignore[arg-type]
         self.worn = worn
 
-    def tile(self, seed: int, smallest: float = SMALLEST) -> tuple[np.ndarray, list[Line]]:
-        """A tile (512, 512, 3) uint8, and its lines from the top."""
+    def tile(
+        self, seed: int, smallest: float = SMALLEST, size: tuple[int, int] = (SIDE, SIDE)
+    ) -> tuple[np.ndarray, list[Line]]:
+        """A picture full of text.
+
+        Args:
+            seed: Of everything.
+            smallest: Least size of type in pixels per em.
+            size: Width and height in pixels.
+
+        Returns:
+            Pixels (height, width, 3) uint8, and the lines in reading order.
+        """
         rng = random.Random(seed)
         paper, ink = _colours(rng)
-        image = Image.new("RGB", (SIDE, SIDE), paper)
+        image = Image.new("RGB", size, paper)
         draw = ImageDraw.Draw(image)
         lines: list[Line] = []
-        y = rng.uniform(-6, 30)
-        while y < SIDE - 12:
-            size = SMALLEST * (LARGEST / SMALLEST) ** (rng.random() ** 1.6)
-            size = max(size, smallest)
+        y = rng.uniform(-6, 30) if size[1] >= SIDE else rng.uniform(0, 6)
+        while y < size[1] - 12:
+            em = SMALLEST * (LARGEST / SMALLEST) ** (rng.random() ** 1.6)
+            em = max(em, smallest)
             rows = rng.choice([1, 1, 2, 4, 8, 16, 40])
-            y = self._block(rng, draw, lines, y, size, rows, ink)
-            y += rng.uniform(0.1, 1.5) * size
+            y = self._block(rng, draw, lines, y, em, rows, ink, size)
+            y += rng.uniform(0.1, 1.5) * em
         if self.worn and rng.random() < 0.5:
             image = _wear(rng, image)
         return np.asarray(image), lines
@@ -196,21 +207,22 @@ class Painter:
         draw: ImageDraw.ImageDraw,
         lines: list[Line],
         y: float,
-        size: float,
+        em: float,
         rows: int,
         ink: tuple[int, int, int],
+        size: tuple[int, int],
     ) -> float:
         """Lines of one look; the height after them."""
         face = self._face(rng)
-        font = open_font(face, size)
+        font = open_font(face, em)
         ascent, descent = font.getmetrics()
         pitch = (ascent + descent) * rng.uniform(0.95, 1.5)
-        parts = rng.choice([1, 1, 1, 2]) if size < 20 else 1
+        parts = rng.choice([1, 1, 1, 2]) if em < 20 else 1
         gap = rng.uniform(12, 40)
         left = rng.uniform(-4, 60)
-        right = SIDE - rng.uniform(0, 60)
+        right = size[0] - rng.uniform(0, 60)
         width = (right - left - gap * (parts - 1)) / parts
-        words = self.texts.run(rng, int(rows * parts * width / (2.2 * size)) + 3)
+        words = self.texts.run(rng, int(rows * parts * width / (2.2 * em)) + 3)
         words = [w for w in words if all(c in face.characters for c in w)]
         known: dict[str, float] = {}
         blank = font.getlength(" ")
@@ -220,7 +232,7 @@ class Painter:
             x = left + part * (width + gap)
             top = y
             for _ in range(rows):
-                if top + ascent + descent > SIDE + 2 or place >= len(words):
+                if top + ascent + descent > size[1] + 2 or place >= len(words):
                     break
                 own, used = [], 0.0
                 most = width * (rng.uniform(0.2, 1.0) if rng.random() < 0.25 else 1.0)

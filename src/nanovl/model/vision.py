@@ -170,18 +170,16 @@ class PatchGenerator(nn.Module):
             known = self._positions[rows, columns] = (*stamp, value)
         return known[2]
 
-    def forward(self, pictures: Sequence[torch.Tensor]) -> tuple[torch.Tensor, Segments]:
-        """Tiles of several sizes (m, 3, height, width) each to rows (t, u) and their segments."""
+    def forward(self, pictures: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        """Tiles of several sizes (m, 3, height, width) each to (m, prefix + i, u) each."""
         p = self.config.patch_size
-        rows, segments = [], []
+        found = []
         for pixels in pictures:
             m, _, height, width = pixels.shape
             x = self.embedder(patchify(pixels, p))
             x = x + self.positions(height // p, width // p)
-            x = torch.cat([self.cls_token.token.expand(m, -1, -1), x], dim=1)
-            rows.append(x.flatten(0, 1))
-            segments.append((m, x.shape[1]))
-        return rows[0] if len(rows) == 1 else torch.cat(rows), tuple(segments)
+            found.append(torch.cat([self.cls_token.token.expand(m, -1, -1), x], dim=1))
+        return found
 
 
 class VisionAttention(nn.Module):
@@ -252,7 +250,13 @@ class VisionTransformer(nn.Module):
 
     def forward(self, pictures: Sequence[torch.Tensor]) -> list[torch.Tensor]:
         """Tiles of several sizes (m, 3, height, width) each to (m, i, u) each."""
-        x, segments = self.patch_generator(pictures)
+        tiles = self.patch_generator(pictures)
+        segments: Segments = tuple((x.shape[0], x.shape[1]) for x in tiles)
+        x = (
+            tiles[0].flatten(0, 1)
+            if len(tiles) == 1
+            else torch.cat([x.flatten(0, 1) for x in tiles])
+        )
         for block in self.blocks:
             x = block(x, segments)
         prefix = self.patch_generator.cls_token.token.shape[0]

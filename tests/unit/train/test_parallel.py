@@ -139,9 +139,9 @@ def test_positions_of_the_encoder_follow_a_table_that_changes_unseen() -> None:
     pixels = torch.rand(1, 3, 64, 64)
     generator = encoder.radio_model.model.patch_generator
     with torch.no_grad():
-        before = generator(pixels)
+        (before,) = generator([pixels])
         with torch.autograd._unsafe_preserve_version_counter(generator.pos_embed):
             generator.pos_embed.add_(1.0)
-        after = generator(pixels)
+        (after,) = generator([pixels])
     skipped = generator.cls_token.token.shape[0]
     torch.testing.assert_close(after[:, skipped:], before[:, skipped:] + 1.0)
