@@ -19,7 +19,8 @@ training by checkpoint). Steps, in order:
     ship      weights in the released layout, the tokenizer and a card with the scores
 
 Each budget is one column of `BUDGETS`: samples made and updates of every step. A longer run is a
-better model, and any step may be given more with --set STEP=UPDATES, the synthesis with --scale.
+better model; before it begins, a step may be given more with --set STEP=UPDATES, the synthesis with
+--scale.
 """
 
 from __future__ import annotations

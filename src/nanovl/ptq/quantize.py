@@ -92,7 +92,6 @@ def quantize(
         found = match(files)
         _check_plain(origin, found)
         job = _Job(files, found, options, work_folder, where, on_event)
-        job.seconds["samples"] = 0.0
         with job.timed("samples"):
             job.samples = _samples(origin, found.config, options)
         if bits_of(options.format) is None:

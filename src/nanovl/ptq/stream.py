@@ -216,10 +216,9 @@ class Stream:
         if formats is None:
             self._save(index, "seen", seen.state())
             return
-        before = dict(layer.named_parameters())
         results = self._round(index, layer, chosen, seen)
         if weights_first:
-            self._advance_rounded(index, layer, before)
+            self._advance_rounded(index, layer)
         if self._samples is not None:
             self._through(index, layer, "student")
         tensors = {
@@ -319,11 +318,8 @@ class Stream:
             )
         return results
 
-    def _advance_rounded(
-        self, index: int, layer: Layer, before: Mapping[str, torch.Tensor]
-    ) -> None:
+    def _advance_rounded(self, index: int, layer: Layer) -> None:
         """Calibration samples through rounded weights with inputs as they are."""
-        del before
         modules = [m for m in layer.modules() if isinstance(m, QuantizedLinear)]
         for module in modules:
             module.emulate_activation = False
