@@ -25,7 +25,7 @@ from tools import mini_suite
 from tools.mini_overlap import suite_leaks
 
 ROOT = Path(__file__).resolve().parent.parent
-STAGES = ("stage4", "stage3", "stage2", "stage1", "stage0", "reading", "language")
+STAGES = ("stage4", "stage3", "stage2", "stage1", "stage0", "reading", "cells", "language")
 EVS = "0.75"
 NEEDLES = ("mini-needles",)
 VIDEOS = ("mini-video-order", "mini-video-time")

@@ -69,17 +69,19 @@ def test_steps_begin_with_the_clean_data_and_end_with_what_ships(
     steps = list(make_mini.STEPS)
     assert steps[0] == "clean"
     assert steps[-2:] == ["score", "ship"]
-    assert steps[steps.index("language") : -2] == list(make_mini.STAGES)
+    assert steps[steps.index("vision") : -2] == list(make_mini.TRAINED)
     said: list[list[str]] = []
     monkeypatch.setattr(make_mini, "command", lambda words: said.append([*map(str, words)]))
     data = tmp_path / "data"
     work = make_mini.Work(data, tmp_path / "runs", make_mini.BUDGETS["smoke"], 2, "cpu")
     (work.folder / "stage4" / "export").mkdir(parents=True)
     (work.folder / "stage4" / "export" / "config.json").write_text("{}")
-    for step in ("convert", "synth", "vision", "score", "ship"):
+    for step in ("convert", "synth", "vision", "cells", "reading", "score", "ship"):
         make_mini.STEPS[step](work)
     text = [" ".join(words) for words in said] + [(work.folder / "mix.yaml").read_text()]
     trains = [line for line in text if "mini_score" not in line]
+    begins = f"stage.init_from={work.folder / 'cells' / 'export'}"
+    assert begins in next(line for line in text if "name=mini-reading" in line)
     # Nothing but the measurement sees the folder that holds the validation data.
     assert not any(str(data) in line for line in trains)
     assert str(data) in next(line for line in text if "mini_score" in line)
